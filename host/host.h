@@ -1,0 +1,68 @@
+// host.h: everything that belongs to one run: the loop, the Lua state, the tasks, the modes.
+// SPDX-License-Identifier: MIT
+#ifndef CTZ_HOST_H
+#define CTZ_HOST_H
+
+#include <lua.h>
+#include <signal.h>
+#include <uv.h>
+
+#include "host/api.h"
+#include "host/limits.h"
+#include "host/timer.h"
+
+struct ctz_task;
+struct ctz_allow_list;
+struct ctz_egress;
+struct ctz_secrets;
+struct ctz_log;
+struct ctz_signals;
+
+struct ctz_host {
+    uv_loop_t loop;
+    lua_State *L; // the main state: the only one that is stored; it runs no recipe code
+    struct ctz_limits limits;
+    struct ctz_timers timers;
+    uv_timer_t timer_handle; // wakes the loop for the earliest of timers
+    uv_async_t wake_handle;  // wakes the loop from a signal handler
+
+    // tasks (task.c)
+    struct ctz_task *ready_first, **ready_end; // FIFO
+    struct ctz_task *tasks;                    // every task that has not ended
+    struct ctz_task *root;                     // the recipe
+    struct ctz_task *current;                  // the task that runs now, NULL between tasks
+    lua_State *volatile running;               // its innermost thread: what a signal may hook
+    uint64_t last_task_id;
+    unsigned long resumes;  // since the last look at the loop
+    unsigned unwaitable;    // > 0: a resumer of the running coroutine cannot yield
+    bool waiting;           // the yield that is under way is a wait, not coroutine.yield
+
+    // what the command line asked for
+    bool dry_run, simulate, json, quiet, debug;
+    struct ctz_allow_list *allow; // NULL: everything is allowed
+
+    struct ctz_egress *egress;   // the one way out for text
+    struct ctz_secrets *secrets; // what it masks
+    struct ctz_log *log;
+    struct ctz_signals *signals;
+
+    int exit_code;    // what the run ends with once ending is set
+    bool ending;      // somebody asked to end: os.exit, a signal, a broken pipe
+    bool in_repl;     // Ctrl-C cancels the evaluation only
+    size_t lua_bytes; // memory of the Lua state
+    char *library;    // lib/ctz beside the program
+    char *program;    // its own path
+};
+
+/// The host of a Lua state: one pointer read.
+static inline struct ctz_host *ctz_host(lua_State *L)
+{
+    return *(struct ctz_host **)lua_getextraspace(L);
+}
+
+static inline uint64_t ctz_limit(const struct ctz_host *host, enum ctz_limit limit)
+{
+    return host->limits.values[limit];
+}
+
+#endif
