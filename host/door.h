@@ -57,4 +57,9 @@ CTZ_API void ctz_plan(lua_State *L, const char *format, ...) CTZ_PRINTF(2, 3);
 
 CTZ_API const char *ctz_capability_name(enum ctz_capability capability);
 
+/// Registry field: public function name -> capability, of every door opened so far.
+#define CTZ_DOOR_ROWS "ctz.door.rows"
+/// The C function at idx, looked up behind the trampoline.
+lua_CFunction ctz_function_of(lua_State *L, int idx);
+
 #endif

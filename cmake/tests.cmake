@@ -1,0 +1,11 @@
+# ctz_test(NAME sources... LIBRARIES targets...): tests/c/NAME_test.c as a cmocka program, label c.
+# It is linked to the host's objects, so that it can call what the program does not export.
+enable_testing()
+function(ctz_test name)
+  cmake_parse_arguments(test "" "" "LIBRARIES" ${ARGN})
+  add_executable(test_${name} tests/c/${name}_test.c ${test_UNPARSED_ARGUMENTS})
+  target_link_libraries(test_${name} PRIVATE host PkgConfig::cmocka ${test_LIBRARIES})
+  set_target_properties(test_${name} PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${PROJECT_BINARY_DIR}/tests)
+  add_test(NAME c.${name} COMMAND test_${name})
+  set_tests_properties(c.${name} PROPERTIES LABELS c TIMEOUT 60)
+endfunction()

@@ -1,0 +1,183 @@
+// egress.c: the one way out for text.
+// SPDX-License-Identifier: MIT
+#include "host/egress.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "host/alloc.h"
+#include "host/buffer.h"
+#include "host/host.h"
+#include "host/secrets.h"
+
+#define OUT_BUFFER_BYTES (64 * CTZ_KIB)
+#define STATUS_MAX_BYTES (16 * CTZ_KIB)
+#define CURSOR_UP_CLEAR  "\r\033[%dA\033[J"
+
+struct ctz_egress {
+    struct ctz_buffer pending; // of stdout
+    struct ctz_buffer status;  // the progress lines that stand on the terminal now
+    int failed[3];             // errno by stream
+    bool terminal[3];
+    bool line_open; // stderr or a terminal stdout does not stand at the start of a line
+};
+
+int ctz_egress_open(struct ctz_host *host)
+{
+    struct ctz_egress *egress = host->egress = ctz_calloc(1, sizeof *egress);
+    if (!egress)
+        return -1;
+    ctz_buffer_init(&egress->pending, OUT_BUFFER_BYTES * 2);
+    ctz_buffer_init(&egress->status, STATUS_MAX_BYTES);
+    egress->terminal[CTZ_STDOUT] = isatty(CTZ_STDOUT);
+    egress->terminal[CTZ_STDERR] = isatty(CTZ_STDERR);
+    return 0;
+}
+
+// Writes all, waiting when the descriptor is non-blocking. A signal that ends the run stops it.
+static int write_all(struct ctz_host *host, int fd, const char *bytes, size_t size)
+{
+    while (size > 0) {
+        ssize_t written = write(fd, bytes, size);
+        if (written >= 0) {
+            bytes += written;
+            size -= (size_t)written;
+        } else if (errno == EAGAIN) {
+            struct pollfd wait = {.fd = fd, .events = POLLOUT};
+            poll(&wait, 1, -1);
+        } else if (errno != EINTR || host->ending) {
+            return errno;
+        }
+    }
+    return 0;
+}
+
+static int write_masked(struct ctz_host *host, enum ctz_stream stream, const char *bytes,
+                        size_t size)
+{
+    struct ctz_egress *egress = host->egress;
+    if (egress->failed[stream])
+        return -1;
+    struct ctz_buffer masked;
+    ctz_buffer_init(&masked, SIZE_MAX / 2);
+    bool changed = ctz_secrets_mask(host, bytes, size, &masked);
+    if (changed && masked.failed) // no memory to mask: nothing is better than the secret
+        egress->failed[stream] = ENOMEM;
+    else
+        egress->failed[stream] = write_all(host, stream, changed ? masked.bytes : bytes,
+                                           changed ? masked.length : size);
+    ctz_buffer_clear(&masked);
+    return egress->failed[stream] ? -1 : 0;
+}
+
+// --- progress lines ------------------------------------------------------------------------------
+
+static void erase_status(struct ctz_host *host)
+{
+    struct ctz_egress *egress = host->egress;
+    if (egress->status.length == 0)
+        return;
+    int lines = 0;
+    for (size_t i = 0; i < egress->status.length; i++)
+        lines += egress->status.bytes[i] == '\n';
+    struct ctz_buffer move;
+    ctz_buffer_init(&move, 64);
+    ctz_buffer_format(&move, CURSOR_UP_CLEAR, lines);
+    if (move.length)
+        write_all(host, CTZ_STDERR, move.bytes, move.length);
+    ctz_buffer_clear(&move);
+}
+
+static void draw_status(struct ctz_host *host)
+{
+    struct ctz_egress *egress = host->egress;
+    if (egress->status.length)
+        write_masked(host, CTZ_STDERR, egress->status.bytes, egress->status.length);
+}
+
+void ctz_egress_status(struct ctz_host *host, const char *lines, size_t size)
+{
+    struct ctz_egress *egress = host->egress;
+    if (!egress->terminal[CTZ_STDERR])
+        return;
+    erase_status(host);
+    ctz_buffer_clear(&egress->status);
+    egress->status.failed = false;
+    ctz_buffer_append(&egress->status, lines, size);
+    draw_status(host);
+}
+
+// --- streams ------------------------------------------------------------------------------------
+
+// Between two prints of whole lines the progress lines are taken away and put back.
+static int write_around_status(struct ctz_host *host, enum ctz_stream stream, const char *bytes,
+                               size_t size)
+{
+    struct ctz_egress *egress = host->egress;
+    bool shares = egress->terminal[stream] && egress->status.length > 0;
+    if (shares)
+        erase_status(host);
+    int result = write_masked(host, stream, bytes, size);
+    if (egress->terminal[stream] && size)
+        egress->line_open = bytes[size - 1] != '\n';
+    if (shares && !egress->line_open)
+        draw_status(host);
+    else if (shares)
+        ctz_buffer_clear(&egress->status); // drawn again by the next update
+    return result;
+}
+
+int ctz_egress_flush(struct ctz_host *host)
+{
+    struct ctz_egress *egress = host->egress;
+    if (egress->pending.length == 0)
+        return egress->failed[CTZ_STDOUT] ? -1 : 0;
+    int result = write_around_status(host, CTZ_STDOUT, egress->pending.bytes,
+                                     egress->pending.length);
+    egress->pending.length = 0; // the memory is kept for the next lines
+    return result;
+}
+
+int ctz_egress_write(struct ctz_host *host, enum ctz_stream stream, const char *bytes, size_t size)
+{
+    struct ctz_egress *egress = host->egress;
+    if (egress->failed[stream])
+        return -1;
+    if (stream == CTZ_STDERR) {
+        ctz_egress_flush(host); // what was printed first is seen first
+        return write_around_status(host, stream, bytes, size);
+    }
+    if (egress->pending.length + size > OUT_BUFFER_BYTES && ctz_egress_flush(host) < 0)
+        return -1;
+    if (size > OUT_BUFFER_BYTES)
+        return write_around_status(host, stream, bytes, size);
+    if (ctz_buffer_append(&egress->pending, bytes, size) < 0) {
+        egress->failed[stream] = ENOMEM;
+        return -1;
+    }
+    bool line_ends = egress->terminal[stream] && size > 0 && memchr(bytes, '\n', size);
+    return line_ends ? ctz_egress_flush(host) : 0;
+}
+
+int ctz_egress_error(const struct ctz_host *host, enum ctz_stream stream)
+{
+    return host->egress->failed[stream];
+}
+
+bool ctz_egress_is_terminal(const struct ctz_host *host, enum ctz_stream stream)
+{
+    return host->egress->terminal[stream];
+}
+
+void ctz_egress_close(struct ctz_host *host)
+{
+    if (!host->egress)
+        return;
+    ctz_egress_flush(host);
+    ctz_buffer_clear(&host->egress->pending);
+    ctz_buffer_clear(&host->egress->status);
+    ctz_free(host->egress);
+    host->egress = NULL;
+}

@@ -1,0 +1,19 @@
+// errorlua.h: the class ctz.error.
+// SPDX-License-Identifier: MIT
+#ifndef CTZ_ERRORLUA_H
+#define CTZ_ERRORLUA_H
+
+#include <lua.h>
+
+#include "host/api.h"
+
+#define CTZ_ERROR_CLASS "ctz.error"
+
+void ctz_error_init(lua_State *L);
+int ctz_l_error_new(lua_State *L);
+/// Is the value at idx of class ctz.error?
+CTZ_API bool ctz_is_error(lua_State *L, int idx);
+/// Is that chunk name ctz's own Lua, or code that has no file?
+bool ctz_is_own_source(const char *source);
+
+#endif
