@@ -13,11 +13,12 @@
 /// Marks what the program offers to the rooms; everything else is hidden.
 #define CTZ_API __attribute__((visibility("default")))
 
-#define CTZ_PRINTF(format, first) __attribute__((format(printf, format, first)))
-#define CTZ_UNUSED                __attribute__((unused))
-#define CTZ_COUNT(array)          (sizeof(array) / sizeof((array)[0]))
+#define CTZ_PRINTF(text, first) __attribute__((format(printf, text, first)))
+#define CTZ_UNUSED              __attribute__((unused))
+#define CTZ_COUNT(array)        (sizeof(array) / sizeof((array)[0]))
 
 /// The structure that holds `member` at `pointer`.
-#define CTZ_CONTAINER(pointer, type, member) ((type *)(void *)((char *)(pointer)-offsetof(type, member)))
+#define CTZ_CONTAINER(pointer, type, member)                                                       \
+    ((type *)(void *)((char *)(pointer)-offsetof(type, member)))
 
 #endif
