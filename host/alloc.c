@@ -46,9 +46,10 @@ static int errno_of(const char *text)
     static const struct {
         const char *name;
         int value;
-    } names[] = {{"ENOSPC", ENOSPC}, {"EIO", EIO},       {"EMFILE", EMFILE}, {"ENOMEM", ENOMEM},
-                 {"EAGAIN", EAGAIN}, {"EROFS", EROFS},   {"EINTR", EINTR},   {"EACCES", EACCES},
-                 {"EPIPE", EPIPE},   {"ECONNRESET", ECONNRESET}};
+    } names[] = {{"ENOSPC", ENOSPC},        {"EIO", EIO},       {"EMFILE", EMFILE},
+                 {"ENOMEM", ENOMEM},        {"EAGAIN", EAGAIN}, {"EROFS", EROFS},
+                 {"EINTR", EINTR},          {"EACCES", EACCES}, {"EPIPE", EPIPE},
+                 {"ECONNRESET", ECONNRESET}};
     for (size_t i = 0; i < CTZ_COUNT(names); i++)
         if (strcmp(names[i].name, text) == 0)
             return names[i].value;

@@ -25,6 +25,8 @@ CTZ_API void *ctz_lua_alloc(void *unused, void *pointer, size_t old_size, size_t
 /// The errno that this pass of the fault point `name` shall fail with, or 0.
 CTZ_API int ctz_fault(const char *name);
 #define CTZ_FAULT(name) ctz_fault(name)
+/// Writes CTZ_TORTURE_COUNT; for a program that ends by _exit.
+void ctz_torture_flush(void);
 #else
 #define CTZ_FAULT(name) 0
 #endif

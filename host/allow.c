@@ -25,8 +25,9 @@ int ctz_allow_add(struct ctz_allow_list **list, const char *grant, struct ctz_er
         strncpy(kind, grant, length < sizeof kind ? length : sizeof kind - 1);
         const char *near = ctz_nearest(kind, names);
         ctz_error_set(err, CTZ_ERROR_USAGE, "--allow knows no kind \"%s\"", kind);
-        ctz_error_hint(err, near ? "did you mean %s?" : "kinds: read write run net env docker kubernetes",
-                       near);
+        ctz_error_hint(
+            err, near ? "did you mean %s?" : "kinds: read write run net env docker kubernetes",
+            near);
         return -1;
     }
     struct ctz_allow_list *entry = ctz_calloc(1, sizeof *entry);
@@ -101,7 +102,8 @@ static bool address_matches(const char *granted, const char *address)
     size_t length = strlen(granted);
     if (strncmp(granted, address, length) != 0)
         return false;
-    return address[length] == '\0' || (address[length] == ':' && !strchr(address + length + 1, ':'));
+    return address[length] == '\0' ||
+           (address[length] == ':' && !strchr(address + length + 1, ':'));
 }
 
 // "git" grants whatever PATH finds under that name; "/usr/bin/git" that file.

@@ -103,9 +103,8 @@ static int l_trampoline(lua_State *L)
     const struct ctz_reg *row = lua_touserdata(L, lua_upvalueindex(1));
     if (row->capability > CTZ_CAP_HELD) {
         if (row->subject && ctz_host(L)->allow) {
-            const char *subject = lua_type(L, row->subject) == LUA_TSTRING
-                                      ? lua_tostring(L, row->subject)
-                                      : NULL;
+            const char *subject =
+                lua_type(L, row->subject) == LUA_TSTRING ? lua_tostring(L, row->subject) : NULL;
             ctz_allow(L, row->capability, subject);
         }
         check_modes(L, row);

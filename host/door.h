@@ -25,9 +25,9 @@ enum ctz_capability {
 /// Flags of a function whose capability can change the world (write, run, net, docker, kubernetes).
 /// Without one, the call raises unsupported under --dry-run and --simulate: it never goes on.
 enum {
-    CTZ_REG_READS = 1,  // only looks: runs as ever in both modes
-    CTZ_REG_PLANS = 2,  // asks ctz_dry_run and ctz_simulate itself and honours them
-    CTZ_REG_LOCAL = 4,  // changes local files only: runs under --simulate, plans under --dry-run
+    CTZ_REG_READS = 1, // only looks: runs as ever in both modes
+    CTZ_REG_PLANS = 2, // asks ctz_dry_run and ctz_simulate itself and honours them
+    CTZ_REG_LOCAL = 4, // changes local files only: runs under --simulate, plans under --dry-run
 };
 
 struct ctz_reg {

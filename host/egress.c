@@ -66,8 +66,8 @@ static int write_masked(struct ctz_host *host, enum ctz_stream stream, const cha
     if (changed && masked.failed) // no memory to mask: nothing is better than the secret
         egress->failed[stream] = ENOMEM;
     else
-        egress->failed[stream] = write_all(host, stream, changed ? masked.bytes : bytes,
-                                           changed ? masked.length : size);
+        egress->failed[stream] =
+            write_all(host, stream, changed ? masked.bytes : bytes, changed ? masked.length : size);
     ctz_buffer_clear(&masked);
     return egress->failed[stream] ? -1 : 0;
 }
@@ -134,8 +134,8 @@ int ctz_egress_flush(struct ctz_host *host)
     struct ctz_egress *egress = host->egress;
     if (egress->pending.length == 0)
         return egress->failed[CTZ_STDOUT] ? -1 : 0;
-    int result = write_around_status(host, CTZ_STDOUT, egress->pending.bytes,
-                                     egress->pending.length);
+    int result =
+        write_around_status(host, CTZ_STDOUT, egress->pending.bytes, egress->pending.length);
     egress->pending.length = 0; // the memory is kept for the next lines
     return result;
 }

@@ -168,10 +168,9 @@ void ctz_error_clear(struct ctz_error *err)
 
 const char *ctz_error_kind_name(enum ctz_error_kind kind)
 {
-    static const char *const names[] = {
-        "none",
+    static const char *const names[] = {"none",
 #define X(name, text, meaning) text,
-        CTZ_ERROR_KINDS(X)
+                                        CTZ_ERROR_KINDS(X)
 #undef X
     };
     return (size_t)kind < CTZ_COUNT(names) ? names[kind] : "internal";

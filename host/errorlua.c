@@ -101,6 +101,13 @@ void ctz_error_push(lua_State *L, const struct ctz_error *err, const char *op)
     lua_setfield(L, -2, "at");
 }
 
+void ctz_error_push_text(lua_State *L, enum ctz_error_kind kind, const char *message)
+{
+    struct ctz_error err = {.kind = kind, .message = (char *)message}; // borrowed, not cleared
+    const char *name = ctz_function_name(L);
+    ctz_error_push(L, &err, *name == '?' ? NULL : name);
+}
+
 struct push_request {
     const struct ctz_error *err;
     const char *op;
@@ -117,8 +124,8 @@ int ctz_raise(lua_State *L, struct ctz_error *err)
 {
     // Protected, so that err is freed when memory runs out on the way. The place is looked up in
     // the caller's frames, which the protected call does not hide.
-    struct push_request request = {err, ctz_function_name(L)};
-    lua_settop(L, lua_gettop(L)); // err may be raised with any stack
+    const char *name = ctz_function_name(L);
+    struct push_request request = {err, *name == '?' ? NULL : name};
     if (!lua_checkstack(L, 3)) {
         ctz_error_clear(err);
         return luaL_error(L, "stack overflow");
@@ -160,15 +167,30 @@ bool ctz_is_error(lua_State *L, int idx)
 static const struct {
     const char *family, *prefix;
 } families[] = {
-    {"container", "docker."},          {"container", "compose."},    {"container", "kubernetes."},
-    {"container", "registry."},        {"container", "image."},      {"container", "scan."},
-    {"container", "optimize."},        {"container", "dockerfile."}, {"build", "docker.build"},
-    {"build", "docker.images.build"},  {"build", "image.build"},     {"build", "image.assemble"},
-    {"build", "compose.build"},        {"build", "dockerfile."},     {"management", "docker.containers."},
-    {"management", "docker.run"},      {"management", "docker.manage"},
-    {"management", "compose."},        {"network", "docker.networks."},
-    {"volume", "docker.volumes."},     {"registry", "registry."},    {"kubernetes", "kubernetes."},
-    {"scan", "scan."},                 {"optimization", "optimize."},
+    {"container", "docker."},
+    {"container", "compose."},
+    {"container", "kubernetes."},
+    {"container", "registry."},
+    {"container", "image."},
+    {"container", "scan."},
+    {"container", "optimize."},
+    {"container", "dockerfile."},
+    {"build", "docker.build"},
+    {"build", "docker.images.build"},
+    {"build", "image.build"},
+    {"build", "image.assemble"},
+    {"build", "compose.build"},
+    {"build", "dockerfile."},
+    {"management", "docker.containers."},
+    {"management", "docker.run"},
+    {"management", "docker.manage"},
+    {"management", "compose."},
+    {"network", "docker.networks."},
+    {"volume", "docker.volumes."},
+    {"registry", "registry."},
+    {"kubernetes", "kubernetes."},
+    {"scan", "scan."},
+    {"optimization", "optimize."},
 };
 
 static bool is_of_family(const char *op, const char *family)
@@ -348,7 +370,8 @@ static int l_error_is(lua_State *L)
 /// target, code, cause, retryable and other facts are kept as given.
 /// @param fields table
 /// @error usage kind is not one of the closed list, or message is missing
-/// @example local err = ctz.error{kind="conflict", message="port 80 is taken"}; assert(err:is "conflict")
+/// @example local err = ctz.error{kind="conflict", message="port 80 is taken"}; assert(err:is
+/// "conflict")
 int ctz_l_error_new(lua_State *L)
 {
     ctz_check_table(L, 1, "fields");

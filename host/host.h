@@ -33,9 +33,9 @@ struct ctz_host {
     struct ctz_task *current;                  // the task that runs now, NULL between tasks
     lua_State *volatile running;               // its innermost thread: what a signal may hook
     uint64_t last_task_id;
-    unsigned long resumes;  // since the last look at the loop
-    unsigned unwaitable;    // > 0: a resumer of the running coroutine cannot yield
-    bool waiting;           // the yield that is under way is a wait, not coroutine.yield
+    unsigned long resumes; // since the last look at the loop
+    unsigned unwaitable;   // > 0: a resumer of the running coroutine cannot yield
+    bool waiting;          // the yield that is under way is a wait, not coroutine.yield
 
     // what the command line asked for
     bool dry_run, simulate, json, quiet, debug;
@@ -46,9 +46,11 @@ struct ctz_host {
     struct ctz_log *log;
     struct ctz_signals *signals;
 
+    void (*on_interrupt)(struct ctz_host *host); // the REPL's Ctrl-C; NULL: it ends the run
+    uint64_t root_deadline_ns;                   // --timeout; CTZ_NEVER
+
     int exit_code;    // what the run ends with once ending is set
     bool ending;      // somebody asked to end: os.exit, a signal, a broken pipe
-    bool in_repl;     // Ctrl-C cancels the evaluation only
     size_t lua_bytes; // memory of the Lua state
     char *library;    // lib/ctz beside the program
     char *program;    // its own path
@@ -64,5 +66,13 @@ static inline uint64_t ctz_limit(const struct ctz_host *host, enum ctz_limit lim
 {
     return host->limits.values[limit];
 }
+
+/// A host with an open loop and Lua state, the safe libraries, and our own require. NULL when there
+/// is no memory. program is argv[0], for the case that /proc is not there.
+struct ctz_host *ctz_host_new(const char *program);
+/// Closes what is open, frees everything.
+void ctz_host_free(struct ctz_host *host);
+/// Frees and ends the process with this code; never waits for jobs of the pool.
+_Noreturn void ctz_host_exit(struct ctz_host *host, int code);
 
 #endif

@@ -35,8 +35,8 @@ static int unit_power(const char *unit)
         return -1;
     int power = (int)(found - letters);
     const char *rest = unit + 1;
-    bool ends = *rest == '\0' || (power > 0 && (strcasecmp(rest, "b") == 0 ||
-                                                strcasecmp(rest, "ib") == 0));
+    bool ends =
+        *rest == '\0' || (power > 0 && (strcasecmp(rest, "b") == 0 || strcasecmp(rest, "ib") == 0));
     return ends ? power : -1;
 }
 

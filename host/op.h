@@ -44,7 +44,7 @@ struct ctz_op {
     struct ctz_task *task; // who waits; NULL: nobody yet, or nobody any more
     struct ctz_error err;  // why it failed: set before settling
     struct ctz_timer timer;
-    double timeout_s; // > 0: set it before ctz_await; afterwards the wait raises timeout
+    double timeout_s;   // > 0: set it before ctz_await; afterwards the wait raises timeout
     uv_work_t *request; // of a job
     atomic_bool given_up;
     uint8_t references;
@@ -66,5 +66,11 @@ CTZ_API void ctz_op_settle(struct ctz_op *op);
 CTZ_API void ctz_op_discard(struct ctz_op *op);
 /// From a job: has the task gone?
 CTZ_API bool ctz_op_given_up(const struct ctz_op *op);
+
+// --- between op.c and task.c ---------------------------------------------------------------------
+
+int ctz_op_start(struct ctz_op *op);
+/// The task lets go: the work is asked to stop and frees the op when it comes back.
+void ctz_op_give_up(struct ctz_op *op);
 
 #endif

@@ -21,41 +21,46 @@ enum ctz_cancel {
     CTZ_CANCEL_END,      // a background task whose scope ends
     CTZ_CANCEL_SIGNAL,   // Ctrl-C, SIGTERM
     CTZ_CANCEL_EXIT,     // os.exit
+    CTZ_CANCEL_DEADLOCK, // all tasks wait on each other
 };
 
 struct ctz_scope {
     struct ctz_task *task;     // whose function it bounds; NULL once it has ended
     struct ctz_scope *outer;   // the next scope of the same task; NULL for its base scope
+    lua_State *thread;         // the coroutine it was opened in
     struct ctz_task *children; // not yet ended
     unsigned waited;           // how many of them are not background tasks
-    struct ctz_op *join;       // the wait for them
     struct ctz_timer deadline;
     struct ctz_timer cleanup; // from the cancel on
-    double timeout_s;         // of the deadline, for the message
+    uint64_t due_ns;          // its deadline or a nearer one around it; CTZ_NEVER
+    double timeout_s;         // of its own deadline, for the message
     enum ctz_cancel cancelled;
-    bool failed;  // an error is kept in the owner's user value
-    bool closing; // children and defers are under way: waits count as clean-up
+    bool failed; // an error is kept in the owner's user value
+    bool body_failed;
+    bool joining; // the task waits for the children
+    bool closing; // defers run: waits count as clean-up
+    bool shelter; // opened by a clean-up: a cancel from outside does not reach in
     bool hard;    // the clean-up budget is used up
+    bool broken;  // memory ran out while a child ended: its error is lost, not its failure
 };
 
 struct ctz_task {
-    lua_State *thread;    // its own coroutine, anchored by user value 1
+    lua_State *thread; // its own coroutine, anchored by user value 1
     struct ctz_host *host;
     struct ctz_scope base;
-    struct ctz_scope *scope;  // the innermost open one
-    struct ctz_scope *parent; // the scope it was spawned in; NULL: the root, or its parent has ended
+    struct ctz_scope *scope; // the innermost open one
+    struct ctz_scope
+        *parent; // the scope it was spawned in; NULL: the root, or its parent has ended
     struct ctz_task *sibling_next, **sibling_link;
     struct ctz_task *all_next, **all_link;
     struct ctz_task *ready_next;
     struct ctz_op *op;          // what it waits for, or the op whose results it takes now
     lua_State *waiting_thread;  // the coroutine that waits (its own, or one of the recipe's)
-    struct ctz_op *awaiters;    // await ops on this task
-    struct ctz_task *awaiting;  // the task it awaits
+    struct ctz_await *awaiters; // tasks that await this one
     uint64_t id;
-    uint64_t since_ns;  // when it began to wait
-    int results;        // once it has ended well: on top of its thread's stack
+    uint64_t since_ns; // when it began to wait
+    int results;       // once it has ended well: on top of its thread's stack
     bool is_ready, started, ended, failed, background;
-    bool interrupted;   // the hook raised in it: it stays so (see signal.c)
 };
 
 #define CTZ_TASK_CLASS  "ctz.task"
@@ -83,12 +88,22 @@ void ctz_task_place(lua_State *L, struct ctz_task *task);
 /// What the task does: "sleep", "ready", "running".
 const char *ctz_task_doing(const struct ctz_task *task);
 
-/// The door of task.c, scope.c and channel.c: ctz.core.task.
+/// Opens a scope inside the running task: pushes its userdata. In scope.c, as is all of:
+struct ctz_scope *ctz_scope_open(lua_State *L);
+/// Runs the function at index 3 with the values above it inside the scope at index 1 and returns
+/// its results: use as `return ctz_scope_run(L)`. Index 2 is the message handler.
+int ctz_scope_run(lua_State *L);
+/// Keeps the function at idx for the end of the scope.
+void ctz_scope_defer(lua_State *L, struct ctz_scope *scope, int idx);
+/// Pushes the userdata that carries a scope's user values.
+void ctz_scope_push_owner(lua_State *L, struct ctz_scope *scope);
+/// User values of a task's or scope's userdata.
+enum { CTZ_USER_THREAD = 1, CTZ_USER_ERROR = 2, CTZ_USER_OTHERS = 3, CTZ_USER_DEFERS = 4 };
+
+/// Pushes a table of functions: the in-program doors ctz.core.task and ctz.core.channel.
 int ctz_open_task(lua_State *L);
-/// Registers classes and replaces the coroutine library; once, before any recipe code.
-void ctz_task_init(lua_State *L);
-void ctz_scope_init(lua_State *L);
-void ctz_channel_init(lua_State *L);
+int ctz_open_channel(lua_State *L);
+/// Replaces the coroutine library; once, before any recipe code.
 void ctz_coroutine_init(lua_State *L);
 
 /// Resumes `thread` with `arguments` values on its stack, keeping host->running true.
@@ -99,8 +114,22 @@ int ctz_resume(struct ctz_host *host, lua_State *thread, lua_State *from, int ar
 
 /// The C body of every task: (function, arguments...) on the stack. In scope.c.
 int ctz_task_main(lua_State *L);
+/// Registry field: C function -> how many values it keeps below the function it calls protected.
+#define CTZ_PROTECTED_CALLS "ctz.protected_calls"
+/// Is it one of the functions that return ctz_scope_run?
+bool ctz_is_scope_function(lua_CFunction function);
+/// Adds a traceback to what is raised, when the run asked for it.
+int ctz_l_message_handler(lua_State *L);
+/// Why the running function cannot wait here, or NULL.
+const char *ctz_task_why_not_waitable(lua_State *L);
 /// Called by the body when the task's function and scope are done; the outcome is recorded already.
 void ctz_task_ended(struct ctz_task *task);
+/// Makes the task a child of another scope of the same task.
+void ctz_task_move(struct ctz_task *task, struct ctz_scope *scope);
+/// Settles the waits of all that await this task.
+void ctz_task_wake_awaiters(struct ctz_task *task);
+/// Raises cancelled, or timeout when a deadline cancelled the innermost scope of the task.
+int ctz_task_raise_cancelled(lua_State *L, struct ctz_task *task);
 /// Keeps the error value at idx as the scope's failure, or among the others. May raise.
 void ctz_scope_fail(lua_State *L, struct ctz_scope *scope, int idx);
 

@@ -1,0 +1,13 @@
+// loop.h: tasks, timers and libuv in turn, until the root task has ended.
+// SPDX-License-Identifier: MIT
+#ifndef CTZ_LOOP_H
+#define CTZ_LOOP_H
+
+#include "host/host.h"
+
+int ctz_loop_open(struct ctz_host *host);
+/// Runs until host->root has ended.
+void ctz_loop_run(struct ctz_host *host);
+void ctz_loop_close(struct ctz_host *host);
+
+#endif

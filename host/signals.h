@@ -1,0 +1,28 @@
+// signals.h: Ctrl-C, SIGTERM, and the deadline of Lua code that never waits.
+// SPDX-License-Identifier: MIT
+//
+// No hook is set in normal running: a count hook slows a plain loop 2.25 times. A signal sets one
+// on the thread that runs now, as lua.c does.
+#ifndef CTZ_SIGNALS_H
+#define CTZ_SIGNALS_H
+
+#include <lua.h>
+
+#include "host/api.h"
+
+struct ctz_host;
+
+int ctz_signals_open(struct ctz_host *host);
+void ctz_signals_close(struct ctz_host *host);
+
+/// Lua code with this deadline is about to run.
+void ctz_signals_enter(struct ctz_host *host, uint64_t due_ns);
+/// A resume of `inner` returned to L: a hook that raised in it goes on in L.
+void ctz_signals_left(lua_State *L, lua_State *inner);
+/// Raises at the next Lua instruction of the thread that runs: what pcall cannot stop.
+void ctz_signals_interrupt(struct ctz_host *host);
+
+/// Prints every task with its waiting line and age to stderr.
+void ctz_print_tasks(struct ctz_host *host);
+
+#endif
