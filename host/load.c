@@ -13,6 +13,7 @@
 #include "host/alloc.h"
 #include "host/buffer.h"
 #include "host/door.h"
+#include "host/hostlua.h"
 #include "host/luax.h"
 #include "host/task.h"
 
@@ -127,6 +128,7 @@ static int l_stdlib(lua_State *L)
 static const luaL_Reg inner_doors[] = {
     {"task", ctz_open_task},
     {"channel", ctz_open_channel},
+    {"host", ctz_open_host},
     {NULL, NULL},
 };
 

@@ -17,7 +17,8 @@
 #include "host/luax.h"
 #include "host/signals.h"
 
-#define BODY_FRAME 2 // values below the function of a body
+#define BODY_FRAME 2   // values below the function of a body
+#define RAISES_MAX 100 // cancels that a scope's code may catch at its waits
 
 enum stage { STAGE_BODY, STAGE_JOINED, STAGE_DEFERRED };
 
@@ -223,10 +224,12 @@ static void push_cancelled(lua_State *L, struct ctz_task *task)
     }
 }
 
+// Code that catches the cancel may look around, but neither spin nor wait in a loop.
 int ctz_task_raise_cancelled(lua_State *L, struct ctz_task *task)
 {
     luaL_checkstack(L, 8, "cancel");
     push_cancelled(L, task);
+    ctz_signals_watch(L, ++task->scope->raised > RAISES_MAX);
     return lua_error(L);
 }
 

@@ -15,6 +15,7 @@
 
 #define GRACE_NS         UINT64_C(1000000000) // a C function that does not return, past its deadline
 #define CLEANUP_INTERVAL 1000                 // instructions between two looks at a clean-up
+#define CAUGHT_INTERVAL  1000000              // instructions left to code that caught a cancel
 
 struct ctz_signals {
     volatile sig_atomic_t interrupts;  // SIGINT received
@@ -219,7 +220,14 @@ static void hook(lua_State *L, lua_Debug *frame)
 void ctz_signals_left(lua_State *L, lua_State *inner)
 {
     if (lua_gethook(inner) == hook)
-        lua_sethook(L, hook, LUA_MASKCOUNT, 1);
+        lua_sethook(L, hook, LUA_MASKCOUNT, lua_gethookcount(inner));
+}
+
+void ctz_signals_watch(lua_State *L, bool at_once)
+{
+    int instructions = at_once ? 1 : CAUGHT_INTERVAL;
+    if (lua_gethook(L) != hook || lua_gethookcount(L) > instructions)
+        lua_sethook(L, hook, LUA_MASKCOUNT, instructions);
 }
 
 void ctz_signals_interrupt(struct ctz_host *host)

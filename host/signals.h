@@ -19,6 +19,8 @@ void ctz_signals_close(struct ctz_host *host);
 void ctz_signals_enter(struct ctz_host *host, uint64_t due_ns);
 /// A resume of `inner` returned to L: a hook that raised in it goes on in L.
 void ctz_signals_left(lua_State *L, lua_State *inner);
+/// A cancel was raised in L: code that catches it may go on for a while, or (at_once) not at all.
+void ctz_signals_watch(lua_State *L, bool at_once);
 /// Raises at the next Lua instruction of the thread that runs: what pcall cannot stop.
 void ctz_signals_interrupt(struct ctz_host *host);
 

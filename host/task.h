@@ -35,7 +35,8 @@ struct ctz_scope {
     uint64_t due_ns;          // its deadline or a nearer one around it; CTZ_NEVER
     double timeout_s;         // of its own deadline, for the message
     enum ctz_cancel cancelled;
-    bool failed; // an error is kept in the owner's user value
+    unsigned raised; // how often a wait raised the cancel
+    bool failed;     // an error is kept in the owner's user value
     bool body_failed;
     bool joining; // the task waits for the children
     bool closing; // defers run: waits count as clean-up
