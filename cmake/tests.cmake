@@ -9,3 +9,15 @@ function(ctz_test name)
   add_test(NAME c.${name} COMMAND test_${name})
   set_tests_properties(c.${name} PROPERTIES LABELS c TIMEOUT 60)
 endfunction()
+
+# Every tests/lua/NAME_spec.lua is run by `ctz test`, label lua; those of tests/lua/live, which need
+# real engines or root, have the label live.
+function(ctz_lua_tests label folder timeout)
+  file(GLOB specs CONFIGURE_DEPENDS RELATIVE ${PROJECT_SOURCE_DIR} ${PROJECT_SOURCE_DIR}/${folder}/*_spec.lua)
+  foreach(spec ${specs})
+    get_filename_component(name ${spec} NAME)
+    string(REPLACE _spec.lua "" name ${name})
+    add_test(NAME ${label}.${name} COMMAND ctz test ${spec} WORKING_DIRECTORY ${PROJECT_SOURCE_DIR})
+    set_tests_properties(${label}.${name} PROPERTIES LABELS ${label} TIMEOUT ${timeout})
+  endforeach()
+endfunction()

@@ -365,8 +365,9 @@ static int l_current(lua_State *L)
 }
 
 /// ctz.tasks() -> table[]
-/// The tasks that have not ended: id, doing, at (file:line), age (seconds of the present wait).
-/// @return {id: integer, doing: string, at?: string, age: number}[]
+/// The tasks that have not ended: id, doing, at (file:line), age (seconds of the present wait),
+/// background.
+/// @return {id: integer, doing: string, at?: string, age: number, background: boolean}[]
 /// @example assert(ctz.tasks()[1].id)
 static int l_tasks(lua_State *L)
 {
@@ -374,7 +375,7 @@ static int l_tasks(lua_State *L)
     lua_Integer count = 0;
     uint64_t now_ns = ctz_now();
     for (struct ctz_task *task = ctz_host(L)->tasks; task; task = task->all_next) {
-        lua_createtable(L, 0, 4);
+        lua_createtable(L, 0, 5);
         lua_pushinteger(L, (lua_Integer)task->id);
         lua_setfield(L, -2, "id");
         lua_pushstring(L, ctz_task_doing(task));
@@ -383,6 +384,8 @@ static int l_tasks(lua_State *L)
         lua_setfield(L, -2, "at");
         lua_pushnumber(L, (double)(now_ns - task->since_ns) / 1e9);
         lua_setfield(L, -2, "age");
+        lua_pushboolean(L, task->background);
+        lua_setfield(L, -2, "background");
         lua_rawseti(L, -2, ++count);
     }
     return 1;
