@@ -1,5 +1,5 @@
 std = "lua54"
 max_line_length = 120
+exclude_files = { "build/", "tests/fixtures/" }
+files["tests/lua"] = { std = "+busted" }
 files["lua/stdlib/ctz/boot.lua"] = { globals = { "load", "loadfile", "dofile", "require" } }
-files["tests/lua/**"] = { std = "lua54+busted" }
-exclude_files = { "build/**", "lua/meta/**" }

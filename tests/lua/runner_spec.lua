@@ -2,7 +2,7 @@
 local program = io.popen("readlink /proc/$PPID/exe"):read("l")
 
 local function run(spec, options)
-  local path = os.tmpname()
+  local path = os.tmpname() .. ".lua"
   local file = assert(io.open(path, "w"))
   file:write('local ctz = require "ctz"\n' .. spec)
   file:close()
@@ -10,6 +10,7 @@ local function run(spec, options)
   local text = pipe:read("a")
   pipe:close()
   os.remove(path)
+  os.remove((path:gsub("%.lua$", "")))
   return text, tonumber(text:match("exit=(%d+)"))
 end
 
@@ -86,9 +87,15 @@ describe("ctz test", function()
     assert.matches("bad argument 'seconds'", text, 1, true)
   end)
 
+  it("is not content with files that hold no test", function()
+    local text, code = run ""
+    assert.equal(1, code)
+    assert.matches("no test was found", text)
+  end)
+
   it("writes JUnit", function()
     local text, code = run('it("a", function() end)', "-o junit")
     assert.equal(0, code)
-    assert.matches("<testsuites.*<testcase name='a'", text)
+    assert.matches("<testsuites.*<testcase [^>]*name='a'", text)
   end)
 end)

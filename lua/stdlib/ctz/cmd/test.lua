@@ -72,7 +72,16 @@ local function keeping_trace(trace_of, run)
   end
 end
 
+local test_count = 0
+
 local function adapt(busted)
+  local function count()
+    test_count = test_count + 1
+    return nil, true -- the next subscriber is asked too
+  end
+  busted.subscribe({ "register", "it" }, count)
+  busted.subscribe({ "register", "pending" }, count)
+
   local safe, get_trace, fail = busted.safe, busted.getTrace, busted.fail
   local executors = { it = body_s + REST_S, describe = math.huge, file = math.huge }
 
@@ -170,7 +179,7 @@ local function take_timeout(words)
     local value = word:match("^%-%-test%-timeout=(.*)$")
     if value or word == "--test-timeout" then
       body_s = tonumber(value or words[i + 1])
-      if not body_s or not (body_s > 0) then
+      if not body_s or body_s <= 0 then
         io.stderr:write("ctz test: --test-timeout takes a number of seconds\n")
         os.exit(2)
       end
@@ -184,8 +193,12 @@ return function(...)
   local runner = load_busted()
   local words = { ... }
   take_timeout(words)
-  arg = with_defaults(words) -- luacheck: ignore 111 (busted reads its options there)
+  _G.arg = with_defaults(words) -- busted reads its options there
   -- The runner names itself after the chunk that calls it.
   assert(load("local run, options = ...; run(options)", "@ctz test"))(runner, { standalone = false })
+  if test_count == 0 then
+    io.stderr:write("ctz test: no test was found\n")
+    return 1
+  end
   return 0
 end
