@@ -74,5 +74,7 @@ int ctz_open_host(lua_State *L)
     ctz_door(L, functions);
     lua_pushliteral(L, CTZ_VERSION);
     lua_setfield(L, -2, "version");
+    lua_pushstring(L, ctz_host(L)->program);
+    lua_setfield(L, -2, "program");
     return 1;
 }
