@@ -77,6 +77,11 @@ static void cancel_wait(struct ctz_op *op)
 
 // --- Lua ----------------------------------------------------------------------------------------
 
+static bool has_room(const struct channel *channel)
+{
+    return channel->tail - channel->head < channel->capacity + channel->reserved;
+}
+
 // Moves the value on top of the stack to the end of the buffer.
 static void append(lua_State *L, struct channel *channel)
 {
@@ -109,7 +114,7 @@ static int take(lua_State *L, struct channel *channel)
     channel->head++;
     if (channel->head == channel->tail)
         channel->head = channel->tail = 1; // small keys stay in the array part of the table
-    if (channel->senders.first)
+    if (channel->senders.first && has_room(channel))
         append_from(L, channel, channel->senders.first);
     return 1;
 }
@@ -182,8 +187,7 @@ static int l_send(lua_State *L)
     }
     lua_settop(L, 2);
     struct waiter *receiver = channel->receivers.first;
-    bool has_room = channel->tail - channel->head < channel->capacity + channel->reserved;
-    if (!receiver && !has_room)
+    if (!receiver && !has_room(channel))
         return await_channel(L, channel, &send_class, timeout_s);
     append(L, channel);
     if (receiver) {

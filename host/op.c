@@ -62,7 +62,7 @@ void ctz_op_give_up(struct ctz_op *op)
     op->task = NULL;
     ctz_timer_stop(op->host, &op->timer);
     atomic_store_explicit(&op->given_up, true, memory_order_relaxed);
-    if (!op->settled && op->class->cancel)
+    if (op->started && !op->settled && op->class->cancel)
         op->class->cancel(op);
     release(op);
 }
@@ -103,6 +103,7 @@ static int start_job(struct ctz_op *op)
 
 int ctz_op_start(struct ctz_op *op)
 {
+    op->started = true;
     op->references++; // the work's
     int result = op->class->work ? start_job(op) : op->class->start(op);
     if (result < 0) {

@@ -48,7 +48,7 @@ struct ctz_op {
     uv_work_t *request; // of a job
     atomic_bool given_up;
     uint8_t references;
-    bool settled;
+    bool started, settled;
     bool timed_out;
 };
 

@@ -182,11 +182,16 @@ bool ctz_tasks_run(struct ctz_host *host, unsigned most)
 
 // --- waiting ------------------------------------------------------------------------------------
 
-static void raise_timeout(lua_State *L, struct ctz_op *op)
+// The work may not go on for a task that has turned away: it is given up before the error is raised.
+static void raise_timeout(lua_State *L, struct ctz_task *task)
 {
+    struct ctz_op *op = task->op;
+    const char *doing = op->class->name;
+    double timeout_s = op->timeout_s;
+    task->op = NULL;
+    ctz_op_give_up(op);
     struct ctz_error err = {0};
-    ctz_error_set(&err, CTZ_ERROR_TIMEOUT, "no result within %g s (%s)", op->timeout_s,
-                  op->class->name);
+    ctz_error_set(&err, CTZ_ERROR_TIMEOUT, "no result within %g s (%s)", timeout_s, doing);
     err.retryable = true;
     ctz_raise(L, &err);
 }
@@ -198,7 +203,7 @@ static int deliver(lua_State *L, struct ctz_task *task)
     struct ctz_op *op = task->op;
     op->task = NULL;
     if (!op->settled && op->timed_out)
-        raise_timeout(L, op);
+        raise_timeout(L, task);
     if (op->err.kind)
         ctz_raise(L, &op->err);
     int results = 1;
