@@ -35,25 +35,69 @@ static int fail(struct ctz_error *err, int error_number, const char *path)
     return -1;
 }
 
-// --- a temporary file and its rename
-// ----------------------------------------------------------------
+// --- a new file and its place -------------------------------------------------------------------
+//
+// A new file has no name where the system can do that (O_TMPFILE): then nothing is left of it
+// however the process ends. Elsewhere it is a temporary file in the same folder.
 
-// Opens a new file in the folder; its path is yours to free.
-static int open_temporary(const char *folder, char **path, struct ctz_error *err)
+// The next random name for a temporary file; yours to free.
+static char *temporary_name(const char *folder, struct ctz_error *err)
 {
-    for (int i = 0; i < TEMPORARY_TRIES; i++) {
-        unsigned long long name;
-        if (getrandom(&name, sizeof name, 0) != sizeof name)
-            return fail(err, errno, folder);
-        *path = ctz_asprintf("%s/" TEMPORARY "%016llx", folder, name);
+    unsigned long long number;
+    if (getrandom(&number, sizeof number, 0) != sizeof number) {
+        fail(err, errno, folder);
+        return NULL;
+    }
+    char *path = ctz_asprintf("%s/" TEMPORARY "%016llx", folder, number);
+    if (!path)
+        no_memory(err, folder);
+    return path;
+}
+
+static int open_nameless(const char *folder)
+{
+    if (CTZ_FAULT("tmpfile") || access("/proc/self/fd", X_OK) != 0) // what give_name goes through
+        return -1;
+    return open(folder, O_TMPFILE | O_WRONLY | O_CLOEXEC, 0666);
+}
+
+// A new file in the folder; *path is its name, yours to free, or NULL when it has none.
+static int open_new(const char *folder, char **path, struct ctz_error *err)
+{
+    *path = NULL;
+    int fault = CTZ_FAULT("open");
+    int fd = fault ? -1 : open_nameless(folder);
+    for (int i = 0; fd < 0 && i < TEMPORARY_TRIES; i++) {
+        *path = temporary_name(folder, err);
         if (!*path)
-            return no_memory(err, folder);
-        int fault = CTZ_FAULT("open");
-        int fd =
-            fault ? -1 : open(*path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0666);
+            return -1;
+        fd = fault ? -1 : open(*path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0666);
         if (fd >= 0)
             return fd;
         int error_number = fault ? fault : errno;
+        ctz_free(*path);
+        *path = NULL;
+        if (error_number != EEXIST)
+            return fail(err, error_number, folder);
+    }
+    return fd < 0 ? fail(err, EEXIST, folder) : fd;
+}
+
+static int link_as(int fd, const char *path)
+{
+    char self[32];
+    snprintf(self, sizeof self, "/proc/self/fd/%d", fd);
+    return linkat(AT_FDCWD, self, AT_FDCWD, path, AT_SYMLINK_FOLLOW);
+}
+
+// Something stands in the file's place: it gets a temporary name, so that it can replace it.
+static int give_name(int fd, char **path, const char *folder, struct ctz_error *err)
+{
+    for (int i = 0; i < TEMPORARY_TRIES; i++) {
+        *path = temporary_name(folder, err);
+        if (!*path || link_as(fd, *path) == 0)
+            return *path ? 0 : -1;
+        int error_number = errno;
         ctz_free(*path);
         *path = NULL;
         if (error_number != EEXIST)
@@ -98,13 +142,34 @@ static int sync_folder(const char *folder, struct ctz_error *err)
     return error_number && error_number != EINVAL ? fail(err, error_number, folder) : 0;
 }
 
-static int rename_into(const char *temporary, const char *path, const char *folder,
-                       struct ctz_error *err)
+// Puts a whole file into its place. *temporary is its name until then, NULL when it has none.
+static int place(int fd, char **temporary, const char *path, const char *folder,
+                 struct ctz_error *err)
 {
     int fault = CTZ_FAULT("rename");
-    if (fault || rename(temporary, path) != 0)
-        return fail(err, fault ? fault : errno, path);
+    if (fault)
+        return fail(err, fault, path);
+    if (!*temporary) {
+        if (link_as(fd, path) == 0)
+            return sync_folder(folder, err);
+        if (errno != EEXIST)
+            return fail(err, errno, path);
+        if (give_name(fd, temporary, folder, err) != 0)
+            return -1;
+    }
+    if (rename(*temporary, path) != 0)
+        return fail(err, errno, path);
+    ctz_free(*temporary);
+    *temporary = NULL;
     return sync_folder(folder, err);
+}
+
+static void remove_temporary(char **temporary)
+{
+    if (*temporary)
+        unlink(*temporary);
+    ctz_free(*temporary);
+    *temporary = NULL;
 }
 
 static char *folder_of(const char *path)
@@ -120,23 +185,20 @@ int ctz_file_replace(const char *path, const void *bytes, size_t size, struct ct
     char *folder = folder_of(path), *temporary = NULL;
     if (!folder)
         return no_memory(err, path);
-    int fd = open_temporary(folder, &temporary, err);
+    int fd = open_new(folder, &temporary, err);
     int result = fd < 0 ? -1 : write_all(fd, path, bytes, size, err);
     if (result == 0)
         result = sync_file(fd, path, err);
+    if (result == 0)
+        result = place(fd, &temporary, path, folder, err);
     if (fd >= 0)
         close(fd);
-    if (result == 0)
-        result = rename_into(temporary, path, folder, err);
-    if (result != 0 && temporary)
-        unlink(temporary); // gone already when only the folder's sync failed
-    ctz_free(temporary);
+    remove_temporary(&temporary);
     ctz_free(folder);
     return result;
 }
 
-// --- the folder
-// -------------------------------------------------------------------------------------
+// --- the folder ---------------------------------------------------------------------------------
 
 // mkdir -p; `path` is changed while it works and whole again afterwards.
 static int make_folders(char *path, struct ctz_error *err)
@@ -246,8 +308,7 @@ int ctz_layout_prepare(const char *folder, struct ctz_error *err)
     return known > 0 ? result : -1;
 }
 
-// --- blobs
-// ------------------------------------------------------------------------------------------
+// --- blobs --------------------------------------------------------------------------------------
 
 int ctz_blob_open(struct ctz_blob *blob, const char *layout, struct ctz_error *err)
 {
@@ -261,7 +322,7 @@ int ctz_blob_open(struct ctz_blob *blob, const char *layout, struct ctz_error *e
     char *folder = ctz_asprintf("%s/" BLOB_FOLDER, layout);
     if (!folder)
         return no_memory(err, layout);
-    blob->fd = open_temporary(folder, &blob->temporary, err);
+    blob->fd = open_new(folder, &blob->temporary, err);
     ctz_free(folder);
     return blob->fd < 0 ? -1 : 0;
 }
@@ -285,12 +346,10 @@ static int place_blob(struct ctz_blob *blob, const char *path, const char *folde
                       struct ctz_error *err)
 {
     if (is_there(path, blob->size_bytes))
-        return 0; // the temporary file goes with ctz_blob_clear
-    if (sync_file(blob->fd, path, err) != 0 || rename_into(blob->temporary, path, folder, err) != 0)
+        return 0; // ours goes with ctz_blob_clear
+    if (sync_file(blob->fd, path, err) != 0)
         return -1;
-    ctz_free(blob->temporary);
-    blob->temporary = NULL;
-    return 0;
+    return place(blob->fd, &blob->temporary, path, folder, err);
 }
 
 int ctz_blob_commit(struct ctz_blob *blob, char digest[CTZ_DIGEST_BYTES], struct ctz_error *err)
@@ -311,10 +370,7 @@ void ctz_blob_clear(struct ctz_blob *blob)
 {
     if (blob->fd >= 0)
         close(blob->fd);
-    if (blob->temporary)
-        unlink(blob->temporary);
-    ctz_free(blob->temporary);
+    remove_temporary(&blob->temporary);
     ctz_digest_clear(&blob->digest);
-    blob->temporary = NULL;
     blob->fd = -1;
 }

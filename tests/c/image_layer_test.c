@@ -53,8 +53,7 @@ static struct ctz_layer_entry dir_entry(const char *path)
     return (struct ctz_layer_entry){.tar = {.path = path, .mode = 0755, .type = CTZ_TAR_DIR}};
 }
 
-// --- trees
-// ------------------------------------------------------------------------------------------
+// --- trees --------------------------------------------------------------------------------------
 
 static void a_tree_lists_folders_before_their_content_in_byte_order(void **state)
 {
@@ -153,8 +152,7 @@ static void a_tree_deeper_than_the_open_files_allow_is_listed(void **state)
     ctz_tree_clear(&tree);
 }
 
-// --- layers
-// -----------------------------------------------------------------------------------------
+// --- layers -------------------------------------------------------------------------------------
 
 // The entries of the golden layer, in the wrong order on purpose.
 static size_t golden_entries(struct ctz_layer_entry entries[8])
@@ -185,8 +183,9 @@ static void a_layer_of_known_entries_has_a_known_diff_id(void **state)
     assert_int_equal(write_layer(entries, count, *state, &result, &err), 0);
     // Of the tar, so it holds for every version of zlib. Change it only with a line in CHANGELOG:
     // every image that is built again gets new layers.
-    assert_string_equal(result.diff_id, "sha256:"
-                                        "757ad7ef4f2dd11d959a931d7639c7f7ccca68324fc0d55756a3fa3c312759b4");
+    assert_string_equal(result.diff_id,
+                        "sha256:"
+                        "757ad7ef4f2dd11d959a931d7639c7f7ccca68324fc0d55756a3fa3c312759b4");
     assert_int_equal(result.entries, 8);
     assert_int_equal(result.tar_bytes % CTZ_TAR_BLOCK, 0);
 }
@@ -271,8 +270,7 @@ static void two_entries_of_one_name_are_refused(void **state)
     ctz_error_clear(&err);
 }
 
-// --- files that change
-// ------------------------------------------------------------------------------
+// --- files that change --------------------------------------------------------------------------
 
 struct change {
     const char *path;
@@ -373,8 +371,7 @@ static void a_cancelled_layer_leaves_nothing(void **state)
 
 #ifdef CTZ_TORTURE
 
-// --- everything that can fail, fails
-// ----------------------------------------------------------------
+// --- everything that can fail, fails ------------------------------------------------------------
 
 // A small image from end to end, as a process of its own: `<self> assemble FOLDER`. Exit 0: well;
 // 3: one clean error.
@@ -434,7 +431,6 @@ static int count_temporaries(void *state)
     return atoi(answer);
 }
 
-// Only while the allocation that removes a file's name failed too may a temporary file stay.
 static void prepare_source(void *state)
 {
     scratch_write(scratch_path(state, "source"), "source\n", 7);
@@ -506,6 +502,17 @@ static void a_failing_read_is_a_clean_error(void **state)
     assert_every_pass_fails_cleanly(*state, "read", "EIO");
 }
 
+static void a_file_system_without_nameless_files_gets_temporary_ones(void **state)
+{
+    prepare_source(*state);
+    for (int n = 1; n <= 5; n++) {
+        char plan[32];
+        snprintf(plan, sizeof plan, "tmpfile:%d:EOPNOTSUPP", n);
+        assert_int_equal(run_assemble(*state, "CTZ_FAIL", plan), 0);
+        assert_int_equal(count_temporaries(*state), 0);
+    }
+}
+
 static void an_interrupted_system_call_is_made_again(void **state)
 {
     prepare_source(*state);
@@ -557,6 +564,7 @@ int main(int count, char **arguments)
         SCRATCH_TEST(a_failing_rename_leaves_nothing_half_written),
         SCRATCH_TEST(running_out_of_file_descriptors_is_a_clean_error),
         SCRATCH_TEST(a_failing_read_is_a_clean_error),
+        SCRATCH_TEST(a_file_system_without_nameless_files_gets_temporary_ones),
         SCRATCH_TEST(an_interrupted_system_call_is_made_again),
 #endif
     };
