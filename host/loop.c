@@ -12,9 +12,11 @@
 #define MS_NS        UINT64_C(1000000)
 #define CLOSE_ROUNDS 8 // of the loop at the end, for close callbacks
 
+// It only ends the round: the heap is looked at after each. libuv 1.44 calls it before the poll
+// when it is due already and would then wait for something else; once stopped it does not wait.
 static void on_timer(uv_timer_t *handle)
 {
-    (void)handle; // it only ends the poll: the heap is looked at after each round
+    uv_stop(handle->loop);
 }
 
 int ctz_loop_open(struct ctz_host *host)
