@@ -18,6 +18,18 @@ struct ctz_secrets;
 struct ctz_log;
 struct ctz_signals;
 
+/// --progress, in the order of the words auto, tty, plain, json, none.
+enum ctz_progress {
+    CTZ_PROGRESS_AUTO, // moving lines on a terminal, else a plain line now and then
+    CTZ_PROGRESS_TTY,
+    CTZ_PROGRESS_PLAIN,
+    CTZ_PROGRESS_JSON, // log lines are JSON too: all of stderr is for a program
+    CTZ_PROGRESS_NONE,
+};
+
+/// --color, in the order of the words auto, always, never.
+enum ctz_color { CTZ_COLOR_AUTO, CTZ_COLOR_ALWAYS, CTZ_COLOR_NEVER };
+
 struct ctz_host {
     uv_loop_t loop;
     lua_State *L; // the main state: the only one that is stored; it runs no recipe code
@@ -39,6 +51,8 @@ struct ctz_host {
 
     // what the command line asked for
     bool dry_run, simulate, json, quiet, debug;
+    enum ctz_progress progress;
+    enum ctz_color color;
     struct ctz_allow_list *allow; // NULL: everything is allowed
 
     struct ctz_egress *egress;   // the one way out for text
