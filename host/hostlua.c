@@ -62,10 +62,27 @@ static int l_doors(lua_State *L)
     return 1;
 }
 
+#define MAX_NAMES 256 // more than any table of options or commands has
+
+// nearest(wrong, names) -> string | nil: the name that was probably meant.
+static int l_nearest(lua_State *L)
+{
+    const char *names[MAX_NAMES + 1] = {0};
+    const char *wrong = ctz_check_string(L, 1, "wrong", NULL);
+    ctz_check_table(L, 2, "names");
+    for (int i = 0; i < MAX_NAMES && lua_rawgeti(L, 2, i + 1) == LUA_TSTRING; i++) {
+        names[i] = lua_tostring(L, -1);
+        lua_pop(L, 1); // the table keeps it
+    }
+    lua_pushstring(L, ctz_nearest(wrong, names));
+    return 1;
+}
+
 static const struct ctz_reg functions[] = {
     {"mode", l_mode, CTZ_CAP_PURE, 0, 0},
     {"host.limits", l_limits, CTZ_CAP_PURE, 0, 0},
     {"host.doors", l_doors, CTZ_CAP_PURE, 0, 0},
+    {"host.nearest", l_nearest, CTZ_CAP_PURE, 0, 0},
     {NULL, NULL, CTZ_CAP_UNNAMED, 0, 0},
 };
 
