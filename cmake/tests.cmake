@@ -2,6 +2,9 @@
 # It is linked to the host's objects, so that it can call what the program does not export.
 enable_testing()
 function(ctz_test name)
+  if(NOT CTZ_TESTS)
+    return()
+  endif()
   cmake_parse_arguments(test "" "" "LIBRARIES" ${ARGN})
   add_executable(test_${name} tests/c/${name}_test.c ${test_UNPARSED_ARGUMENTS})
   target_link_libraries(test_${name} PRIVATE host PkgConfig::cmocka ${test_LIBRARIES})
