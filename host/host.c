@@ -107,7 +107,7 @@ struct ctz_host *ctz_host_new(const char *program)
         return NULL;
     ctz_limits_init(&host->limits);
     host->root_deadline_ns = CTZ_NEVER;
-    uv_replace_allocator(ctz_malloc, ctz_realloc, ctz_calloc, ctz_free);
+    uv_replace_allocator(ctz_malloc, reallocate_for_uv, ctz_calloc, ctz_free);
     if (ctz_loop_open(host) < 0 || ctz_egress_open(host) < 0 || ctz_signals_open(host) < 0 ||
         find_library(host, program) < 0 || open_lua(host) < 0) {
         ctz_host_free(host);
