@@ -32,7 +32,7 @@ struct waiter {
     bool reserved;
 };
 
-// --- plain C ------------------------------------------------------------------------------------
+// --- plain C -----------------------------------------------------------------------------------
 
 static void enqueue(struct queue *queue, struct waiter *waiter)
 {
@@ -75,7 +75,7 @@ static void cancel_wait(struct ctz_op *op)
     ctz_op_settle(op);
 }
 
-// --- Lua ----------------------------------------------------------------------------------------
+// --- Lua ---------------------------------------------------------------------------------------
 
 static bool has_room(const struct channel *channel)
 {

@@ -61,7 +61,7 @@ static const char *status_of(lua_State *L, lua_State *thread)
     }
 }
 
-// --- resume -------------------------------------------------------------------------------------
+// --- resume ------------------------------------------------------------------------------------
 
 // What a resume does with the outcome: coroutine.resume reports it, a wrapped function raises.
 typedef int (*finish_fn)(lua_State *L, lua_State *thread, int status, int results);
@@ -176,7 +176,7 @@ static int l_wrapped(lua_State *L)
     return step(L, thread, arguments, finish_wrap);
 }
 
-// --- the rest -----------------------------------------------------------------------------------
+// --- the rest ----------------------------------------------------------------------------------
 
 static int l_create(lua_State *L)
 {

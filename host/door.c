@@ -53,7 +53,7 @@ lua_CFunction ctz_function_of(lua_State *L, int idx)
     return function;
 }
 
-// --- modes --------------------------------------------------------------------------------------
+// --- modes -------------------------------------------------------------------------------------
 
 bool ctz_dry_run(lua_State *L)
 {
@@ -96,7 +96,7 @@ static void check_modes(lua_State *L, const struct ctz_reg *row)
     ctz_raise(L, &err);
 }
 
-// --- the trampoline -----------------------------------------------------------------------------
+// --- the trampoline ----------------------------------------------------------------------------
 
 static int l_trampoline(lua_State *L)
 {

@@ -72,7 +72,7 @@ static int write_masked(struct ctz_host *host, enum ctz_stream stream, const cha
     return egress->failed[stream] ? -1 : 0;
 }
 
-// --- progress lines ------------------------------------------------------------------------------
+// --- progress lines ----------------------------------------------------------------------------
 
 static void erase_status(struct ctz_host *host)
 {
@@ -109,7 +109,7 @@ void ctz_egress_status(struct ctz_host *host, const char *lines, size_t size)
     draw_status(host);
 }
 
-// --- streams ------------------------------------------------------------------------------------
+// --- streams -----------------------------------------------------------------------------------
 
 // Between two prints of whole lines the progress lines are taken away and put back.
 static int write_around_status(struct ctz_host *host, enum ctz_stream stream, const char *bytes,

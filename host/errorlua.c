@@ -17,7 +17,7 @@
 #define SOURCE_WIDTH 120  // characters of the source line that are shown
 #define TEXT_MAX     4096 // characters of a message that are shown
 
-// --- where --------------------------------------------------------------------------------------
+// --- where -------------------------------------------------------------------------------------
 
 bool ctz_is_own_source(const char *source)
 {
@@ -40,7 +40,7 @@ void ctz_push_place(lua_State *L)
     lua_pushnil(L);
 }
 
-// --- C to Lua -----------------------------------------------------------------------------------
+// --- C to Lua ----------------------------------------------------------------------------------
 
 static void set_text(lua_State *L, const char *field, const char *text)
 {
@@ -160,7 +160,7 @@ bool ctz_is_error(lua_State *L, int idx)
     return same;
 }
 
-// --- families -----------------------------------------------------------------------------------
+// --- families ----------------------------------------------------------------------------------
 
 // Which operations belong to a family, by the beginning of their name. The families are the
 // mission's exception classes; docs/errors.md has the table.
@@ -210,7 +210,7 @@ static bool is_family_name(const char *name)
     return false;
 }
 
-// --- text ---------------------------------------------------------------------------------------
+// --- text --------------------------------------------------------------------------------------
 
 static const char *text_field(lua_State *L, int idx, const char *field)
 {

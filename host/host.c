@@ -22,8 +22,7 @@
 
 #define POOL_THREADS "8" // libuv gives name look-ups at most half of them
 
-// --- the Lua state
-// --------------------------------------------------------------------------------
+// --- the Lua state -----------------------------------------------------------------------------
 
 static void *allocate(void *context, void *pointer, size_t old_size, size_t new_size)
 {
@@ -73,8 +72,7 @@ static int open_lua(struct ctz_host *host)
     return lua_pcall(L, 0, 0, 0) == LUA_OK ? 0 : -1;
 }
 
-// --- paths
-// ------------------------------------------------------------------------------------------
+// --- paths -------------------------------------------------------------------------------------
 
 // lib/ctz beside the folder of the program: the same in the build tree and after installation.
 static int find_library(struct ctz_host *host, const char *program)
@@ -96,8 +94,7 @@ static int find_library(struct ctz_host *host, const char *program)
     return host->library && host->program ? 0 : -1;
 }
 
-// --- life
-// ---------------------------------------------------------------------------------------------
+// --- life --------------------------------------------------------------------------------------
 
 // libuv 1.44 ends the process when its table of watchers cannot grow (uv core.c, maybe_resize), so
 // this one call is not made to fail in torture builds: what would be tested is not ours.

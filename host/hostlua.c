@@ -79,10 +79,8 @@ static int l_nearest(lua_State *L)
 }
 
 static const struct ctz_reg functions[] = {
-    {"mode", l_mode, CTZ_CAP_PURE, 0, 0},
-    {"host.limits", l_limits, CTZ_CAP_PURE, 0, 0},
-    {"host.doors", l_doors, CTZ_CAP_PURE, 0, 0},
-    {"host.nearest", l_nearest, CTZ_CAP_PURE, 0, 0},
+    {"mode", l_mode, CTZ_CAP_PURE, 0, 0},        {"host.limits", l_limits, CTZ_CAP_PURE, 0, 0},
+    {"host.doors", l_doors, CTZ_CAP_PURE, 0, 0}, {"host.nearest", l_nearest, CTZ_CAP_PURE, 0, 0},
     {NULL, NULL, CTZ_CAP_UNNAMED, 0, 0},
 };
 

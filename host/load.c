@@ -21,8 +21,7 @@
 #define NAME_BYTES 64
 #define TEXT_MAX   (64 * CTZ_MIB)
 
-// --- text
-// -------------------------------------------------------------------------------------------
+// --- text --------------------------------------------------------------------------------------
 
 int ctz_load_text(lua_State *L, const char *text, size_t size, const char *chunk_name)
 {
@@ -62,8 +61,7 @@ static int l_text(lua_State *L)
     return 1;
 }
 
-// --- our own library
-// ----------------------------------------------------------------------------------
+// --- our own library ---------------------------------------------------------------------------
 
 static const struct ctz_embedded *find_embedded(const char *path)
 {
@@ -122,8 +120,7 @@ static int l_stdlib(lua_State *L)
     return 1;
 }
 
-// --- doors
-// --------------------------------------------------------------------------------------------
+// --- doors -------------------------------------------------------------------------------------
 
 static const luaL_Reg inner_doors[] = {
     {"task", ctz_open_task},
@@ -170,8 +167,7 @@ static int l_door(lua_State *L)
     return 1;
 }
 
-// --- boot
-// ---------------------------------------------------------------------------------------------
+// --- boot --------------------------------------------------------------------------------------
 
 static const struct ctz_reg functions[] = {
     {"load.text", l_text, CTZ_CAP_PURE, 0, 0},

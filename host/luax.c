@@ -12,7 +12,7 @@
 #define MESSAGE_BYTES 1024
 #define MAX_OPTIONS   64 // more names than any options table has
 
-// --- usage --------------------------------------------------------------------------------------
+// --- usage -------------------------------------------------------------------------------------
 
 int ctz_usage(lua_State *L, const char *format, ...)
 {
@@ -51,7 +51,7 @@ static int bad_option(lua_State *L, const char *name, const char *expected)
                      ctz_function_name(L), expected, got(L, -1));
 }
 
-// --- arguments ----------------------------------------------------------------------------------
+// --- arguments ---------------------------------------------------------------------------------
 
 const char *ctz_check_string(lua_State *L, int arg, const char *name, size_t *length)
 {
@@ -110,7 +110,7 @@ void ctz_check_function(lua_State *L, int arg, const char *name)
     lua_pop(L, 1);
 }
 
-// --- options ------------------------------------------------------------------------------------
+// --- options -----------------------------------------------------------------------------------
 
 static bool is_listed(const char *name, const char *const *names)
 {
@@ -240,7 +240,7 @@ int ctz_opt_choice(lua_State *L, int idx, const char *name, const char *const *c
                      ctz_function_name(L), lua_tostring(L, -1), text);
 }
 
-// --- objects ------------------------------------------------------------------------------------
+// --- objects -----------------------------------------------------------------------------------
 
 void *ctz_object_new(lua_State *L, const char *metatable, size_t size, int user_values)
 {

@@ -74,7 +74,7 @@ static void on_timeout(struct ctz_timer *timer)
     ctz_task_ready(op->task); // takes the op back in ctz_op_deliver
 }
 
-// --- jobs ---------------------------------------------------------------------------------------
+// --- jobs --------------------------------------------------------------------------------------
 
 static void on_pool(uv_work_t *request)
 {

@@ -67,7 +67,7 @@ CTZ_API void ctz_op_discard(struct ctz_op *op);
 /// From a job: has the task gone?
 CTZ_API bool ctz_op_given_up(const struct ctz_op *op);
 
-// --- between op.c and task.c ---------------------------------------------------------------------
+// --- between op.c and task.c -------------------------------------------------------------------
 
 int ctz_op_start(struct ctz_op *op);
 /// The task lets go: the work is asked to stop and frees the op when it comes back.

@@ -22,7 +22,7 @@
 
 enum stage { STAGE_BODY, STAGE_JOINED, STAGE_DEFERRED };
 
-// --- owners -------------------------------------------------------------------------------------
+// --- owners ------------------------------------------------------------------------------------
 
 void ctz_scope_push_owner(lua_State *L, struct ctz_scope *scope)
 {
@@ -86,7 +86,7 @@ static bool pop_defer(lua_State *L, struct ctz_scope *scope)
     return count > 0;
 }
 
-// --- is this wait part of a clean-up? -----------------------------------------------------------
+// --- is this wait part of a clean-up? ----------------------------------------------------------
 
 // How many values a protected call keeps below the function it calls; -1: not a protected call.
 static int protected_frame(lua_State *L, lua_CFunction function)
@@ -145,7 +145,7 @@ bool ctz_task_in_cleanup(struct ctz_task *task, lua_State *thread)
     return is_closing(thread) || (thread != task->thread && is_closing(task->thread));
 }
 
-// --- cancelled ----------------------------------------------------------------------------------
+// --- cancelled ---------------------------------------------------------------------------------
 
 static const char *const reasons[] = {
     [CTZ_CANCEL_NONE] = "",
@@ -256,7 +256,7 @@ static bool carries_cancel(lua_State *L, int idx)
     return carries;
 }
 
-// --- the end of a scope -------------------------------------------------------------------------
+// --- the end of a scope ------------------------------------------------------------------------
 
 static struct ctz_scope *scope_of_frame(lua_State *L)
 {
@@ -448,7 +448,7 @@ static int after_body(lua_State *L, int status, lua_KContext context)
     return wind_up(L, LUA_OK, STAGE_BODY);
 }
 
-// --- bodies -------------------------------------------------------------------------------------
+// --- bodies ------------------------------------------------------------------------------------
 
 int ctz_scope_run(lua_State *L)
 {

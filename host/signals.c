@@ -53,8 +53,7 @@ static void set_alarm(struct ctz_signals *signals, uint64_t at_ns)
     timer_settime(signals->alarm, TIMER_ABSTIME, &at, NULL);
 }
 
-// --- in the handler: async-signal-safe calls only
-// --------------------------------------------------
+// --- in the handler: async-signal-safe calls only ----------------------------------------------
 
 static void say(const char *text)
 {
@@ -99,8 +98,7 @@ static void handle(int number)
     uv_async_send(&host->wake_handle);
 }
 
-// --- in the loop or in the hook
-// ----------------------------------------------------------------------
+// --- in the loop or in the hook ----------------------------------------------------------------
 
 void ctz_print_tasks(struct ctz_host *host)
 {
@@ -244,8 +242,7 @@ void ctz_signals_enter(struct ctz_host *host, uint64_t due_ns)
         set_alarm(signals, due_ns);
 }
 
-// --- opening
-// --------------------------------------------------------------------------------------
+// --- opening -----------------------------------------------------------------------------------
 
 // Calls that SIGINT and SIGTERM break are not restarted: the run is to end.
 static void install(int number, void (*handler)(int))

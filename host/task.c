@@ -10,7 +10,7 @@
 #include "host/luax.h"
 #include "host/signals.h"
 
-// --- the queue ----------------------------------------------------------------------------------
+// --- the queue ---------------------------------------------------------------------------------
 
 void ctz_task_ready(struct ctz_task *task)
 {
@@ -33,7 +33,7 @@ static struct ctz_task *pop_ready(struct ctz_host *host)
     return task;
 }
 
-// --- birth --------------------------------------------------------------------------------------
+// --- birth -------------------------------------------------------------------------------------
 
 static void link_child(struct ctz_task *task, struct ctz_scope *scope)
 {
@@ -123,7 +123,7 @@ void ctz_task_ended(struct ctz_task *task)
         ctz_task_ready(parent->task); // looks at its background children, then at itself
 }
 
-// --- running ------------------------------------------------------------------------------------
+// --- running -----------------------------------------------------------------------------------
 
 int ctz_resume(struct ctz_host *host, lua_State *thread, lua_State *from, int arguments,
                int *results)
@@ -180,9 +180,10 @@ bool ctz_tasks_run(struct ctz_host *host, unsigned most)
     return host->ready_first != NULL;
 }
 
-// --- waiting ------------------------------------------------------------------------------------
+// --- waiting -----------------------------------------------------------------------------------
 
-// The work may not go on for a task that has turned away: it is given up before the error is raised.
+// The work may not go on for a task that has turned away: it is given up before the error is
+// raised.
 static void raise_timeout(lua_State *L, struct ctz_task *task)
 {
     struct ctz_op *op = task->op;
@@ -267,7 +268,7 @@ int ctz_await(lua_State *L, void *pointer)
     return lua_yieldk(L, 0, 0, after_wait);
 }
 
-// --- cancelling ---------------------------------------------------------------------------------
+// --- cancelling --------------------------------------------------------------------------------
 
 static bool is_waiting(const struct ctz_task *task)
 {
@@ -355,7 +356,7 @@ void ctz_task_cancel(struct ctz_task *task, enum ctz_cancel reason)
         ctz_scope_cancel(&task->base, reason);
 }
 
-// --- deadlines ----------------------------------------------------------------------------------
+// --- deadlines ---------------------------------------------------------------------------------
 
 static void on_deadline(struct ctz_timer *timer)
 {
@@ -374,7 +375,7 @@ void ctz_scope_deadline(struct ctz_scope *scope, double seconds)
         ctz_signals_enter(host, host->current->scope->due_ns);
 }
 
-// --- for people ---------------------------------------------------------------------------------
+// --- for people --------------------------------------------------------------------------------
 
 const char *ctz_task_doing(const struct ctz_task *task)
 {

@@ -111,7 +111,7 @@ void ctz_coroutine_init(lua_State *L);
 int ctz_resume(struct ctz_host *host, lua_State *thread, lua_State *from, int arguments,
                int *results);
 
-// --- between task.c and scope.c ------------------------------------------------------------------
+// --- between task.c and scope.c ----------------------------------------------------------------
 
 /// The C body of every task: (function, arguments...) on the stack. In scope.c.
 int ctz_task_main(lua_State *L);

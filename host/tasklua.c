@@ -8,7 +8,7 @@
 #include "host/luax.h"
 #include "host/task.h"
 
-// --- await --------------------------------------------------------------------------------------
+// --- await -------------------------------------------------------------------------------------
 
 struct ctz_await {
     struct ctz_op op;
@@ -179,7 +179,7 @@ static const struct ctz_reg task_methods[] = {
     {NULL, NULL, CTZ_CAP_UNNAMED, 0, 0},
 };
 
-// --- scopes -------------------------------------------------------------------------------------
+// --- scopes ------------------------------------------------------------------------------------
 
 // Makes the frame that scope.c describes out of (function, arguments...).
 static int run_in_scope(lua_State *L, double seconds, bool pass_scope)
@@ -278,7 +278,7 @@ static const struct ctz_reg scope_methods[] = {
     {NULL, NULL, CTZ_CAP_UNNAMED, 0, 0},
 };
 
-// --- functions ----------------------------------------------------------------------------------
+// --- functions ---------------------------------------------------------------------------------
 
 static struct ctz_task *check_current(lua_State *L)
 {

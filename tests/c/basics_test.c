@@ -14,8 +14,7 @@
 #include "host/error.h"
 #include "host/limits.h"
 
-// --- error
-// ----------------------------------------------------------------------------------------
+// --- error -------------------------------------------------------------------------------------
 
 TEST(error_set_returns_minus_one_and_replaces_what_was_there)
 {
@@ -77,8 +76,7 @@ TEST(error_kind_names_and_kinds_are_inverse)
     assert_int_equal(ctz_error_kind_of("nonsense"), CTZ_ERROR_NONE);
 }
 
-// --- buffer
-// ---------------------------------------------------------------------------------------
+// --- buffer ------------------------------------------------------------------------------------
 
 TEST(buffer_grows_and_keeps_a_nul_behind)
 {
@@ -105,8 +103,7 @@ TEST(buffer_past_its_cap_fails_once_and_stays_failed)
     assert_int_equal(ctz_buffer_text(&buffer, ""), -1);
 }
 
-// --- limits
-// ---------------------------------------------------------------------------------------
+// --- limits ------------------------------------------------------------------------------------
 
 TEST(limits_are_parsed_with_units_and_refused_with_the_nearest_name)
 {
@@ -152,8 +149,7 @@ TEST(nearest_finds_slips_and_leaves_strangers)
     assert_null(ctz_nearest("environment", names));
 }
 
-// --- allow
-// ----------------------------------------------------------------------------------------
+// --- allow -------------------------------------------------------------------------------------
 
 static bool allows(const char *grant, enum ctz_capability capability, const char *subject)
 {

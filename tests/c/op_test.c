@@ -11,8 +11,7 @@
 #include "host/luax.h"
 #include "host/task.h"
 
-// --- an op that the test settles by hand
-// ----------------------------------------------------------
+// --- an op that the test settles by hand -------------------------------------------------------
 
 struct hand_op {
     struct ctz_op op;
@@ -80,8 +79,7 @@ static int l_ready(lua_State *L)
     return ctz_await(L, op);
 }
 
-// --- running
-// --------------------------------------------------------------------------------------
+// --- running -----------------------------------------------------------------------------------
 
 static struct ctz_host *host;
 
@@ -207,8 +205,7 @@ TEST(ready_queue_is_first_in_first_out)
     assert_string_equal(lua_tostring(L, -1), "3210");
 }
 
-// --- timers
-// ---------------------------------------------------------------------------------------
+// --- timers ------------------------------------------------------------------------------------
 
 struct noted_timer {
     struct ctz_timer timer;
