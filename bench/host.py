@@ -1,0 +1,140 @@
+#!/usr/bin/env python3
+"""host.py CTZ: measures the host beside its peers, in turn, and prints one table.
+
+Every figure is of whole processes: wall, CPU (user + system, children included) and peak resident memory of the
+largest one, as wait4 reports them; medians of the runs. A goal is a ratio to the peer or a bound of its own.
+"""
+# SPDX-License-Identifier: MIT
+import json
+import os
+import shutil
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+CTZ = os.path.abspath(sys.argv[1]) if len(sys.argv) > 1 else os.path.join(HERE, "../build/release/bin/ctz")
+
+
+def measure(command, **options):
+    start = time.monotonic()
+    process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, **options)
+    output = process.stdout.read()
+    _, status, usage = os.wait4(process.pid, 0)
+    wall = time.monotonic() - start
+    process.returncode = os.waitstatus_to_exitcode(status)
+    if process.returncode != 0:
+        raise SystemExit(f"{command} ended with {process.returncode}")
+    return {"wall": wall, "cpu": usage.ru_utime + usage.ru_stime, "rss": usage.ru_maxrss / 1024, "out": output.decode()}
+
+
+def medians(runs):
+    return {key: statistics.median(run[key] for run in runs) for key in ("wall", "cpu", "rss")} | {"out": runs[-1]["out"]}
+
+
+def pair(ours, peer, runs, **options):
+    """Ours and the peer's in turn, so that a drifting machine slows both."""
+    measure(ours, **options)
+    measure(peer, **options)
+    rows = [(measure(ours, **options), measure(peer, **options)) for _ in range(runs)]
+    return medians([a for a, _ in rows]), medians([b for _, b in rows])
+
+
+rows = []
+
+
+def row(name, ours, peer_name=None, peer=None, goal="", ok=None, extra=""):
+    rows.append((name, ours, peer_name, peer, goal, ok, extra))
+
+
+def number(value):
+    return f"{value * 1000:8.1f} ms" if value < 1 else f"{value:8.2f} s "
+
+
+def show():
+    print(f"{'what':34} {'who':12} {'wall':>11} {'cpu':>11} {'peak':>9}  {'ratio':>6}  goal")
+    for name, ours, peer_name, peer, goal, ok, extra in rows:
+        ratio = f"{ours['wall'] / peer['wall']:6.2f}" if peer else " " * 6
+        verdict = "" if ok is None else ("  met" if ok else "  MISSED")
+        print(f"{name:34} {'ctz':12} {number(ours['wall']):>11} {number(ours['cpu']):>11} {ours['rss']:6.1f} MB  {ratio}  {goal}{verdict} {extra}")
+        if peer:
+            print(f"{'':34} {peer_name:12} {number(peer['wall']):>11} {number(peer['cpu']):>11} {peer['rss']:6.1f} MB")
+
+
+def run(*words):
+    return [CTZ, "run", "--progress", "none", *words]
+
+
+def start_up(folder):
+    empty = os.path.join(folder, "empty.lua")
+    open(empty, "w").close()
+    ours, peer = pair(run(empty), ["lua5.4", "-e", ""], 60)
+    good = ours["wall"] <= 2 * peer["wall"] and ours["rss"] <= 8
+    row("start: an empty recipe", ours, "lua5.4", peer, "<= 2.0 x, <= 8 MB", good)
+
+
+def tasks():
+    recipe = os.path.join(HERE, "tasks.lua")
+    ours = measure(run(recipe, "sleep"))
+    each = json.loads(ours["out"])["bytes_each"]
+    row("100,000 tasks that sleep once", ours, goal="< 2 s, <= 1536 B each", ok=ours["wall"] < 2 and each <= 1536,
+        extra=f"{each:.0f} B each beyond a coroutine")
+    ours = measure(run(recipe, "wake"))
+    rate = json.loads(ours["out"])["wakes_per_s"]
+    row("wake-ups through ctz.channel", ours, goal=">= 3 M/s", ok=rate >= 3e6, extra=f"{rate / 1e6:.2f} M/s")
+
+
+def processes():
+    recipe = os.path.join(HERE, "process.lua")
+    if os.path.exists(recipe):
+        ours, peer = pair(run(recipe), ["sh", "-c", "seq 1000 | xargs -P32 -n1 true"], 5)
+        row("1,000 programs, 32 at once", ours, "xargs -P32", peer, "<= 1.15 x", ours["wall"] <= 1.15 * peer["wall"])
+
+
+def json_texts(folder):
+    recipe, peer_script = os.path.join(HERE, "json.lua"), os.path.join(HERE, "json.py")
+    if os.path.exists(recipe):
+        text = os.path.join(folder, "list.json")
+        items = [{"Id": f"{i:064x}", "Names": [f"/web-{i}"], "Image": "registry/web:1.2", "Created": 1718000000 + i,
+                  "Ports": [{"PrivatePort": 80, "Type": "tcp"}], "Labels": {"app": "web", "tier": "front"},
+                  "State": "running", "SizeRw": i * 1.5, "Mounts": [], "Ok": True} for i in range(28000)]
+        with open(text, "w") as file:
+            json.dump(items, file, separators=(",", ":"))
+        size = os.path.getsize(text)
+        ours, peer = pair(run(recipe, text), [sys.executable, peer_script, text], 5)
+        good = ours["wall"] <= peer["wall"] and ours["rss"] * 1048576 < 9 * size
+        row(f"JSON, {size / 1e6:.1f} MB, in and out", ours, "python3 json", peer, "<= 1.0 x, < 9 x the text", good,
+            f"{ours['rss'] * 1048576 / size:.1f} x the text")
+
+
+def hashing(folder):
+    big = os.path.join(folder, "big")
+    with open(big, "wb") as file:
+        block = os.urandom(1 << 20)
+        for _ in range(1024):
+            file.write(block)
+    recipe = os.path.join(folder, "hash.lua")
+    with open(recipe, "w") as file:
+        file.write('local ctz = require "ctz"\nprint(ctz.hash.file((...)))\n')
+    ours, peer = pair(run(recipe, big), ["openssl", "dgst", "-sha256", "-r", big], 3)
+    if ours["out"].split()[0] != peer["out"].split()[0]:
+        raise SystemExit("the digests differ")
+    row("SHA-256 of a 1 GB file", ours, "openssl", peer, "<= 1.1 x", ours["wall"] <= 1.1 * peer["wall"])
+
+
+def main():
+    folder = tempfile.mkdtemp(prefix="ctz-bench-")
+    try:
+        start_up(folder)
+        tasks()
+        processes()
+        json_texts(folder)
+        hashing(folder)
+        show()
+    finally:
+        shutil.rmtree(folder)
+
+
+main()

@@ -1,0 +1,68 @@
+-- tasks.lua sleep|wake: what tasks cost. Prints one JSON object.
+-- SPDX-License-Identifier: MIT
+local ctz = require "ctz"
+
+-- Resident memory in bytes (/proc/self/statm counts pages of 4 KiB).
+local function resident()
+  local file <close> = assert(io.open "/proc/self/statm")
+  return tonumber(file:read("a"):match "%d+ (%d+)") * 4096
+end
+
+-- The same number of Lua's own coroutines, to be subtracted.
+local function coroutine_cost(count)
+  collectgarbage()
+  local before, kept = resident(), {}
+  for i = 1, count do
+    kept[i] = coroutine.create(function()
+      coroutine.yield()
+    end)
+    coroutine.resume(kept[i])
+  end
+  return (resident() - before) / count
+end
+
+local function sleep(count)
+  collectgarbage()
+  local before, during = resident(), nil
+  ctz.scope(function()
+    for _ = 1, count do
+      ctz.spawn(function()
+        ctz.sleep(0.3)
+      end)
+    end
+    ctz.sleep(0.2)
+    during = resident()
+  end)
+  collectgarbage()
+  return { bytes_each = (during - before) / count }
+end
+
+-- Two tasks hand values to and fro, so that each value wakes its receiver.
+local function wake(count)
+  local there, back = ctz.channel(), ctz.channel()
+  local start = ctz.time.monotonic()
+  ctz.scope(function()
+    ctz.spawn(function()
+      for i = 1, count do
+        there:send(i)
+        back:receive()
+      end
+      there:close()
+    end)
+    ctz.spawn(function()
+      for _ in there:each() do
+        back:send(true)
+      end
+    end)
+  end)
+  return { wakes_per_s = 2 * count / (ctz.time.monotonic() - start) }
+end
+
+local which = ...
+if which == "wake" then
+  local result = wake(1000000)
+  print(('{"wakes_per_s": %.0f}'):format(result.wakes_per_s))
+else
+  local each = sleep(100000).bytes_each
+  print(('{"bytes_each": %.0f}'):format(each - coroutine_cost(100000)))
+end
