@@ -127,15 +127,15 @@ void ctz_host_free(struct ctz_host *host)
     host->L = NULL;
     if (host->egress)
         ctz_egress_flush(host);
-    if (host->loop.data)
-        ctz_loop_close(host);
+    bool closed = !host->loop.data || ctz_loop_close(host);
     ctz_signals_close(host);
     ctz_egress_close(host);
     ctz_secrets_free(host);
     ctz_allow_clear(&host->allow);
     ctz_free(host->library);
     ctz_free(host->program);
-    ctz_free(host);
+    if (closed)
+        ctz_free(host);
 }
 
 _Noreturn void ctz_host_exit(struct ctz_host *host, int code)

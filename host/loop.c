@@ -95,14 +95,14 @@ static void close_handle(uv_handle_t *handle, void *unused)
         uv_close(handle, NULL);
 }
 
-void ctz_loop_close(struct ctz_host *host)
+bool ctz_loop_close(struct ctz_host *host)
 {
     uv_walk(&host->loop, close_handle, NULL);
 #ifdef __SANITIZE_ADDRESS__
     uv_run(&host->loop, UV_RUN_DEFAULT); // also the jobs of the pool: the leak check is to be true
-    uv_loop_close(&host->loop);
 #else
     for (int i = 0; i < CLOSE_ROUNDS; i++) // never waits for a job
         uv_run(&host->loop, UV_RUN_NOWAIT);
 #endif
+    return uv_loop_close(&host->loop) == 0;
 }
