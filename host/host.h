@@ -13,6 +13,7 @@
 
 struct ctz_task;
 struct ctz_allow_list;
+struct ctz_cli;
 struct ctz_egress;
 struct ctz_secrets;
 struct ctz_log;
@@ -50,6 +51,7 @@ struct ctz_host {
     bool waiting;          // the yield that is under way is a wait, not coroutine.yield
 
     // what the command line asked for
+    const struct ctz_cli *cli; // NULL in tests of C
     bool dry_run, simulate, json, quiet, debug;
     enum ctz_progress progress;
     enum ctz_color color;

@@ -12,12 +12,14 @@
 
 #include "host/alloc.h"
 #include "host/buffer.h"
+#include "host/cli.h"
 #include "host/door.h"
 #include "host/hostlua.h"
 #include "host/luax.h"
 #include "host/task.h"
 
 #define OPEN_DOORS "ctz.doors" // registry: name -> the door's table
+#define LOAD_DOOR  "ctz.load"  // registry: the table that boot.lua got
 #define NAME_BYTES 64
 #define TEXT_MAX   (64 * CTZ_MIB)
 
@@ -126,6 +128,7 @@ static const luaL_Reg inner_doors[] = {
     {"task", ctz_open_task},
     {"channel", ctz_open_channel},
     {"host", ctz_open_host},
+    {"cli", ctz_open_cli},
     {NULL, NULL},
 };
 
@@ -185,5 +188,16 @@ void ctz_load_init(lua_State *L)
     if (lua_isnil(L, -1))
         luaL_error(L, "%s holds no standard library", ctz_host(L)->library);
     lua_insert(L, -2);
+    lua_pushvalue(L, -1);
+    lua_setfield(L, LUA_REGISTRYINDEX, LOAD_DOOR);
     lua_call(L, 1, 0); // boot.lua gets the door
+}
+
+void ctz_load_set_folder(lua_State *L)
+{
+    lua_getfield(L, LUA_REGISTRYINDEX, LOAD_DOOR);
+    lua_getfield(L, -1, "set_folder"); // put there by boot.lua
+    lua_rotate(L, -3, -1);
+    lua_call(L, 1, 0);
+    lua_pop(L, 1);
 }

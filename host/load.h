@@ -22,4 +22,7 @@ void ctz_load_init(lua_State *L);
 /// message is pushed and the status returned.
 int ctz_load_text(lua_State *L, const char *text, size_t size, const char *chunk_name);
 
+/// Takes a folder's name from the stack: where modules of the recipe are looked for from now on.
+void ctz_load_set_folder(lua_State *L);
+
 #endif

@@ -1,72 +1,63 @@
-// main.c: ctz run FILE | ctz eval CODE.
+// main.c: from the command line to the exit code.
 // SPDX-License-Identifier: MIT
+#include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
-#include "host/egress.h"
-#include "host/errorlua.h"
+#include "host/cli.h"
 #include "host/host.h"
-#include "host/load.h"
-#include "host/loop.h"
-#include "host/luax.h"
-#include "host/task.h"
 
-static int l_start(lua_State *L)
+// A closed descriptor would be given to the next file that is opened. The mode is the wrong one, so
+// that reading stdin and writing stdout fail as they do on a closed one.
+static void open_standard_streams(void)
 {
-    const char *path = lua_isinteger(L, 1) ? NULL : lua_tostring(L, 1);
-    const char *code = lua_tostring(L, 2);
-    if (lua_isinteger(L, 1)) { // ctz test: the words that follow
-        int count = lua_gettop(L) - 1;
-        lua_getglobal(L, "require");
-        lua_pushliteral(L, "ctz.cmd.test");
-        lua_call(L, 1, 1);
-        lua_replace(L, 1);
-        ctz_host(L)->root = ctz_task_spawn(L, NULL, count, false);
-        return 1;
-    }
-    int status =
-        code ? ctz_load_text(L, code, strlen(code), "=eval") : luaL_loadfilex(L, path, "t");
-    if (status != LUA_OK)
-        return lua_error(L);
-    ctz_host(L)->root = ctz_task_spawn(L, NULL, 0, false);
-    return 1;
+    static const int modes[] = {O_WRONLY, O_RDONLY, O_WRONLY};
+    for (int fd = 0; fd < 3; fd++)
+        if (fcntl(fd, F_GETFD) < 0 && errno == EBADF)
+            open("/dev/null", modes[fd]);
+}
+
+static int usage(const struct ctz_cli *cli, struct ctz_error *err)
+{
+    const char *name = cli->command ? cli->command->name : NULL;
+    fprintf(stderr, "ctz%s%s: %s\n", name ? " " : "", name ? name : "", ctz_error_message(err));
+    for (const struct ctz_error *cause = err->cause; cause; cause = cause->cause)
+        fprintf(stderr, "  cause: %s\n", ctz_error_message(cause));
+    if (err->hint)
+        fprintf(stderr, "  hint: %s\n", err->hint);
+    ctz_error_clear(err);
+    return CTZ_EXIT_USAGE;
+}
+
+static int run_command(struct ctz_host *host)
+{
+    const struct ctz_cli *cli = host->cli;
+    if (cli->help)
+        return ctz_cmd_lua(
+            host, cli->command->run == ctz_cmd_run && cli->word_count > 0 ? "recipe_help" : "help");
+    return cli->command->run ? cli->command->run(host) : ctz_cmd_lua(host, cli->command->name);
 }
 
 int main(int argc, char **argv)
 {
+    struct ctz_cli cli;
+    struct ctz_error err = {0};
+    open_standard_streams();
+    if (ctz_cli_parse(&cli, argc, argv, &err) < 0) {
+        int code = usage(&cli, &err);
+        ctz_cli_clear(&cli);
+        return code;
+    }
     struct ctz_host *host = ctz_host_new(argv[0]);
-    if (!host || argc < 2) {
-        fputs("usage: ctz run FILE | ctz eval CODE\n", stderr);
-        return 2;
+    if (!host) {
+        fputs("ctz: cannot start: out of memory\n", stderr);
+        return CTZ_EXIT_INTERNAL;
     }
-    bool eval = strcmp(argv[1], "eval") == 0;
-    lua_State *L = host->L;
-    lua_pushcfunction(L, l_start);
-    if (strcmp(argv[1], "test") == 0) {
-        lua_pushinteger(L, 0);
-        for (int i = 2; i < argc; i++)
-            lua_pushstring(L, argv[i]);
-    } else {
-        lua_pushstring(L, eval ? NULL : argv[2]);
-        lua_pushstring(L, eval ? argv[2] : NULL);
-    }
-    int code = 0;
-    if (lua_pcall(L, lua_gettop(L) - 1, 1, 0) != LUA_OK) {
-        fprintf(stderr, "%s\n", luaL_tolstring(L, -1, NULL));
-        ctz_host_exit(host, 4);
-    }
-    ctz_loop_run(host);
-    fflush(NULL); // what C libraries and io.write left in stdio
-    if (host->root->failed && !host->ending) {
-        lua_getiuservalue(L, -1, CTZ_USER_ERROR);
-        const char *text = luaL_tolstring(L, -1, NULL);
-        ctz_egress_write(host, CTZ_STDERR, text, strlen(text));
-        ctz_egress_write(host, CTZ_STDERR, "\n", 1);
-        code = 1;
-    }
-    const struct ctz_task *root = host->root;
-    if (!root->failed && root->results > 0 && lua_isinteger(root->thread, -1) &&
-        strcmp(argv[1], "test") == 0)
-        code = (int)lua_tointeger(root->thread, -1) & 255;
-    ctz_host_exit(host, host->ending ? host->exit_code : code);
+    int code = ctz_cli_apply(&cli, host, &err) < 0 ? usage(&cli, &err) : run_command(host);
+    code = ctz_finish_output(host, code);
+    host->cli = NULL;
+    ctz_cli_clear(&cli);
+    ctz_host_exit(host, code);
 }

@@ -5,6 +5,7 @@
 -- files it does so twice: around the executor (before_each, the test, after_each) and around the
 -- body itself. The first gets a scope, so that helpers started by a block end with it; the body of
 -- a test gets a deadline and is looked at for tasks that it left behind.
+local cli = require "ctz.core.cli"
 local task = require "ctz.core.task"
 
 local REST_S <const> = 10 -- for before_each and after_each, beside the test's own deadline
@@ -141,19 +142,26 @@ local function exists(path)
   return file ~= nil
 end
 
-local takes_value = {}
-for flag in ("p e o C f t m r pattern exclude-pattern output directory config-file coverage-config-file tags "
-  .. "exclude-tags filter filter-out lpath cpath run repeat seed lang loaders helper Xoutput Xhelper"):gmatch "%S+" do
-  takes_value[(#flag == 1 and "-" or "--") .. flag] = true
+local function takes_value()
+  local flags = {}
+  for _, command in ipairs(cli.commands()) do
+    if command.name == "test" then
+      for _, option in ipairs(command.options) do
+        flags["--" .. option.name] = option.value ~= nil
+        flags["-" .. (option.letter or "")] = option.value ~= nil
+      end
+    end
+  end
+  return flags
 end
 
 local function names_a_file(words)
-  local skip = false
+  local flags, skip = takes_value(), false
   for _, word in ipairs(words) do
     if skip then
       skip = false
     elseif word:sub(1, 1) == "-" then
-      skip = takes_value[word] or false
+      skip = flags[word]
     else
       return true
     end
@@ -173,26 +181,12 @@ local function with_defaults(words)
   return words
 end
 
--- Takes --test-timeout out of the words: all others are busted's.
-local function take_timeout(words)
-  for i, word in ipairs(words) do
-    local value = word:match("^%-%-test%-timeout=(.*)$")
-    if value or word == "--test-timeout" then
-      body_s = tonumber(value or words[i + 1])
-      if not body_s or body_s <= 0 then
-        io.stderr:write("ctz test: --test-timeout takes a number of seconds\n")
-        os.exit(2)
-      end
-      table.remove(words, i)
-      return value or table.remove(words, i)
-    end
-  end
-end
-
-return function(...)
+return function(options, words, rest)
   local runner = load_busted()
-  local words = { ... }
-  take_timeout(words)
+  if options["test-timeout"] then
+    body_s = cli.seconds(options["test-timeout"])
+  end
+  table.move(rest, 1, #rest, #words + 1, words)
   _G.arg = with_defaults(words) -- busted reads its options there
   -- The runner names itself after the chunk that calls it.
   assert(load("local run, options = ...; run(options)", "@ctz test"))(runner, { standalone = false })

@@ -1,0 +1,233 @@
+// cli_door.c: what Lua sees of the command line: the door ctz.core.cli.
+// SPDX-License-Identifier: MIT
+#include <string.h>
+
+#include "host/allow.h"
+#include "host/alloc.h"
+#include "host/cli.h"
+#include "host/door.h"
+#include "host/host.h"
+#include "host/luax.h"
+
+#define ARGS "ctz.args" // registry
+
+// --- the table -----------------------------------------------------------------------------------
+
+static const char *const word_kinds[] = {
+    [CTZ_WORDS_NONE] = "none",     [CTZ_WORDS_RECIPE] = "recipe",   [CTZ_WORDS_FILE] = "file",
+    [CTZ_WORDS_FOLDER] = "folder", [CTZ_WORDS_COMMAND] = "command", [CTZ_WORDS_NAME] = "name",
+    [CTZ_WORDS_SHELL] = "shell",   [CTZ_WORDS_CODE] = "code",
+};
+
+static const char *const option_types[] = {
+    [CTZ_OPTION_FLAG] = "flag",
+    [CTZ_OPTION_TEXT] = "text",
+    [CTZ_OPTION_SECONDS] = "seconds",
+    [CTZ_OPTION_CHOICE] = "choice",
+};
+
+static void set_text(lua_State *L, const char *field, const char *text)
+{
+    lua_pushstring(L, text); // nil when it is NULL
+    lua_setfield(L, -2, field);
+}
+
+static void push_option(lua_State *L, const struct ctz_option *option)
+{
+    lua_createtable(L, 0, 6);
+    set_text(L, "name", option->name);
+    set_text(L, "value", option->value);
+    set_text(L, "help", option->help);
+    set_text(L, "type", option_types[option->type]);
+    lua_pushboolean(L, option->passed_on);
+    lua_setfield(L, -2, "passed_on");
+    if (option->letter) {
+        lua_pushlstring(L, &option->letter, 1);
+        lua_setfield(L, -2, "letter");
+    }
+}
+
+static void push_options(lua_State *L, const struct ctz_option *options)
+{
+    lua_newtable(L);
+    for (int i = 0; options && options[i].name; i++) {
+        push_option(L, &options[i]);
+        lua_rawseti(L, -2, i + 1);
+    }
+}
+
+static void push_examples(lua_State *L, const char *const *examples)
+{
+    lua_newtable(L);
+    for (int i = 0; examples && examples[i]; i += 2) {
+        lua_createtable(L, 0, 2);
+        set_text(L, "line", examples[i]);
+        set_text(L, "text", examples[i + 1]);
+        lua_rawseti(L, -2, i / 2 + 1);
+    }
+}
+
+static void push_command(lua_State *L, const struct ctz_command *command)
+{
+    lua_createtable(L, 0, 8);
+    set_text(L, "name", command->name);
+    set_text(L, "arguments", command->arguments);
+    set_text(L, "summary", command->summary);
+    set_text(L, "text", command->text);
+    set_text(L, "words", word_kinds[command->words]);
+    push_options(L, command->options);
+    lua_setfield(L, -2, "options");
+    push_examples(L, command->examples);
+    lua_setfield(L, -2, "examples");
+}
+
+// commands() -> {command, ...}, {common option, ...}
+static int l_commands(lua_State *L)
+{
+    lua_newtable(L);
+    for (int i = 0; ctz_commands[i].name; i++) {
+        push_command(L, &ctz_commands[i]);
+        lua_rawseti(L, -2, i + 1);
+    }
+    push_options(L, ctz_common_options);
+    return 2;
+}
+
+// command() -> string | nil: the name of the one that runs
+static int l_command(lua_State *L)
+{
+    const struct ctz_cli *cli = ctz_host(L)->cli;
+    lua_pushstring(L, cli ? cli->command->name : NULL);
+    return 1;
+}
+
+// --- words ---------------------------------------------------------------------------------------
+
+// In run and eval the first word is the recipe.
+static size_t first_argument(const struct ctz_cli *cli)
+{
+    return cli->command->run == ctz_cmd_run || cli->command->run == ctz_cmd_eval;
+}
+
+static void fill_args(lua_State *L, const struct ctz_cli *cli)
+{
+    lua_Integer count = 0;
+    size_t first = first_argument(cli);
+    for (size_t i = first; i < cli->word_count; i++) {
+        lua_pushstring(L, cli->words[i]);
+        lua_rawseti(L, -2, ++count);
+    }
+    for (size_t i = 0; i < cli->rest_count; i++) {
+        lua_pushstring(L, cli->rest[i]);
+        lua_rawseti(L, -2, ++count);
+    }
+    if (cli->command->run == ctz_cmd_run && cli->word_count > 0) {
+        lua_pushstring(L, cli->words[0]);
+        lua_rawseti(L, -2, 0);
+    }
+}
+
+void ctz_cli_push_args(lua_State *L)
+{
+    const struct ctz_cli *cli = ctz_host(L)->cli;
+    if (lua_getfield(L, LUA_REGISTRYINDEX, ARGS) == LUA_TTABLE)
+        return;
+    lua_pop(L, 1);
+    lua_newtable(L);
+    if (cli)
+        fill_args(L, cli);
+    lua_pushvalue(L, -1);
+    lua_setfield(L, LUA_REGISTRYINDEX, ARGS);
+}
+
+/// ctz.args -> string[]
+/// The words of the command line that no parameter took, and all that follow `--`. At index 0
+/// stands the recipe. It is the same table as the global `arg`.
+/// @example assert(type(ctz.args) == "table")
+static int l_args(lua_State *L)
+{
+    ctz_cli_push_args(L);
+    return 1;
+}
+
+// word_count() -> integer: how many of ctz.args stand before "--"
+static int l_word_count(lua_State *L)
+{
+    const struct ctz_cli *cli = ctz_host(L)->cli;
+    size_t count = cli ? cli->word_count - (cli->word_count ? first_argument(cli) : 0) : 0;
+    lua_pushinteger(L, (lua_Integer)count);
+    return 1;
+}
+
+// --- reading values ------------------------------------------------------------------------------
+
+static int nil_and_message(lua_State *L, struct ctz_error *err)
+{
+    lua_pushnil(L);
+    ctz_error_push(L, err, NULL);
+    ctz_error_clear(err);
+    lua_getfield(L, -1, "message");
+    lua_remove(L, -2);
+    return 2;
+}
+
+// seconds(text) -> number | nil, message
+static int l_seconds(lua_State *L)
+{
+    double seconds;
+    struct ctz_error err = {0};
+    if (ctz_parse_seconds(ctz_check_string(L, 1, "text", NULL), &seconds, &err) < 0)
+        return nil_and_message(L, &err);
+    lua_pushnumber(L, seconds);
+    return 1;
+}
+
+// bytes(text) -> integer | nil, message
+static int l_bytes(lua_State *L)
+{
+    uint64_t bytes;
+    struct ctz_error err = {0};
+    if (ctz_parse_bytes(ctz_check_string(L, 1, "text", NULL), &bytes, &err) < 0)
+        return nil_and_message(L, &err);
+    lua_pushinteger(L, (lua_Integer)bytes);
+    return 1;
+}
+
+// --- looking at a recipe -------------------------------------------------------------------------
+
+// load(path) -> function: the recipe with globals of its own; raises why it does not load
+static int l_load(lua_State *L)
+{
+    ctz_load_recipe(L, ctz_check_name(L, 1, "path"));
+    return 1;
+}
+
+// close_doors() -> true: from now on this run may do nothing.
+static int l_close_doors(lua_State *L)
+{
+    struct ctz_host *host = ctz_host(L);
+    ctz_allow_clear(&host->allow);
+    host->allow = ctz_calloc(1, sizeof *host->allow); // grants CTZ_CAP_UNNAMED: nothing
+    if (!host->allow)
+        return luaL_error(L, "not enough memory");
+    lua_pushboolean(L, true);
+    return 1;
+}
+
+static const struct ctz_reg functions[] = {
+    {"cli.commands", l_commands, CTZ_CAP_PURE, 0, 0},
+    {"cli.command", l_command, CTZ_CAP_PURE, 0, 0},
+    {"cli.args", l_args, CTZ_CAP_PURE, 0, 0},
+    {"cli.word_count", l_word_count, CTZ_CAP_PURE, 0, 0},
+    {"cli.seconds", l_seconds, CTZ_CAP_PURE, 0, 0},
+    {"cli.bytes", l_bytes, CTZ_CAP_PURE, 0, 0},
+    {"cli.load", l_load, CTZ_CAP_READ, 1, 0},
+    {"cli.close_doors", l_close_doors, CTZ_CAP_PURE, 0, 0},
+    {NULL, NULL, CTZ_CAP_UNNAMED, 0, 0},
+};
+
+int ctz_open_cli(lua_State *L)
+{
+    ctz_door(L, functions);
+    return 1;
+}
