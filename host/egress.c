@@ -11,6 +11,8 @@
 #include "host/buffer.h"
 #include "host/host.h"
 #include "host/secrets.h"
+#include "host/signals.h"
+#include "host/task.h"
 
 #define OUT_BUFFER_BYTES (64 * CTZ_KIB)
 #define STATUS_MAX_BYTES (16 * CTZ_KIB)
@@ -54,6 +56,17 @@ static int write_all(struct ctz_host *host, int fd, const char *bytes, size_t si
     return 0;
 }
 
+// Nobody reads stdout any more: the run ends after its clean-up, without a word.
+static void end_unread(struct ctz_host *host)
+{
+    if (host->ending || !host->root)
+        return;
+    host->ending = true;
+    host->exit_code = 141; // as a shell reports SIGPIPE
+    ctz_task_cancel(host->root, CTZ_CANCEL_EXIT);
+    ctz_signals_interrupt(host);
+}
+
 static int write_masked(struct ctz_host *host, enum ctz_stream stream, const char *bytes,
                         size_t size)
 {
@@ -69,6 +82,8 @@ static int write_masked(struct ctz_host *host, enum ctz_stream stream, const cha
         egress->failed[stream] =
             write_all(host, stream, changed ? masked.bytes : bytes, changed ? masked.length : size);
     ctz_buffer_clear(&masked);
+    if (stream == CTZ_STDOUT && egress->failed[stream] == EPIPE)
+        end_unread(host);
     return egress->failed[stream] ? -1 : 0;
 }
 

@@ -122,6 +122,7 @@ struct ctz_host *ctz_host_new(const char *program)
 
 void ctz_host_free(struct ctz_host *host)
 {
+    host->root = NULL; // its memory is Lua's
     if (host->L)
         lua_close(host->L);
     host->L = NULL;
