@@ -167,6 +167,23 @@ TEST(late_wake_of_a_given_up_op_does_not_reach_the_next_wait_of_the_task)
     assert_int_equal(result_of_root(), 2);
 }
 
+TEST(late_wake_of_a_cancelled_op_does_not_reach_the_wait_of_its_clean_up)
+{
+    spawn(
+        "local _ <close> = setmetatable({}, {__close = function() cleaned = wait(2) end}) wait(1)");
+    ctz_tasks_run(host, 10);
+    ctz_task_cancel(host->root, CTZ_CANCEL_REQUEST);
+    ctz_tasks_run(host, 10);
+    assert_int_equal(started, 2);
+    ctz_op_settle(&held[0]->op);
+    ctz_tasks_run(host, 10);
+    assert_false(host->root->ended);
+    ctz_op_settle(&held[1]->op);
+    ctz_tasks_run(host, 10);
+    lua_getglobal(host->L, "cleaned");
+    assert_int_equal(lua_tointeger(host->L, -1), 2);
+}
+
 TEST(op_that_is_ready_at_once_returns_without_a_yield)
 {
     spawn("return ready()");
@@ -198,6 +215,8 @@ TEST(ready_queue_is_first_in_first_out)
         spawn(code);
     }
     ctz_tasks_run(host, 10);
+    for (int i = 0; i < 4; i++)
+        assert_int_equal(held[i]->number, i);
     for (int i = 3; i >= 0; i--)
         ctz_op_settle(&held[i]->op);
     ctz_tasks_run(host, 10);
@@ -263,6 +282,7 @@ int main(void)
         HOST_TEST(op_settles_once_and_a_second_settle_is_dropped),
         HOST_TEST(op_given_up_by_its_task_is_freed_when_its_work_comes_back),
         HOST_TEST(late_wake_of_a_given_up_op_does_not_reach_the_next_wait_of_the_task),
+        HOST_TEST(late_wake_of_a_cancelled_op_does_not_reach_the_wait_of_its_clean_up),
         HOST_TEST(op_that_is_ready_at_once_returns_without_a_yield),
         HOST_TEST(op_settled_before_the_cancel_still_delivers_its_result),
         HOST_TEST(ready_queue_is_first_in_first_out),

@@ -861,6 +861,22 @@ describe("a channel", function()
     assert.is_true(sent)
   end)
 
+  it("without a buffer takes nothing in advance", function()
+    local channel = ctz.channel()
+    local senders = {}
+    for i = 1, 2 do
+      senders[i] = ctz.spawn(function()
+        channel:send(i)
+      end)
+    end
+    ctz.sleep(0.001)
+    assert.equal(1, channel:receive())
+    ctz.sleep(0.001)
+    assert.equal("done", senders[1]:status())
+    assert.equal("waiting", senders[2]:status())
+    assert.equal(2, channel:receive())
+  end)
+
   it("loses nothing when a receiver or a sender is cancelled", function()
     local channel = ctz.channel()
     local receiver = ctz.spawn(function()
