@@ -111,6 +111,9 @@ struct ctz_host *ctz_host_new(const char *program)
         return NULL;
     ctz_limits_init(&host->limits);
     host->root_deadline_ns = CTZ_NEVER;
+#ifdef CTZ_TORTURE
+    host->gc_stress = getenv("CTZ_GC_STRESS") != NULL;
+#endif
     uv_replace_allocator(ctz_malloc, reallocate_for_uv, ctz_calloc, ctz_free);
     if (ctz_loop_open(host) < 0 || ctz_egress_open(host) < 0 || ctz_signals_open(host) < 0 ||
         find_library(host, program) < 0 || open_lua(host) < 0) {

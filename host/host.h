@@ -67,6 +67,7 @@ struct ctz_host {
 
     int exit_code;    // what the run ends with once ending is set
     bool ending;      // somebody asked to end: os.exit, a signal, a broken pipe
+    bool gc_stress;   // collect after every resume: finds values that nothing anchors
     size_t lua_bytes; // memory of the Lua state
     char *library;    // lib/ctz beside the program
     char *program;    // its own path

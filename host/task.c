@@ -162,6 +162,8 @@ static void run_task(struct ctz_host *host, struct ctz_task *task)
     ctz_signals_enter(host, task->scope->due_ns);
     int status = ctz_resume(host, thread, host->L, arguments, &results);
     host->current = NULL;
+    if (host->gc_stress)
+        lua_gc(host->L, LUA_GCCOLLECT);
     if (status == LUA_YIELD && host->waiting) {
         host->waiting = false;
     } else if (status == LUA_OK) {

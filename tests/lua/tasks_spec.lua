@@ -307,7 +307,7 @@ describe("a cancel", function()
     local task = ctz.spawn(function()
       local function vararg(...)
         local _ <close> = setmetatable({ ... }, {
-          __close = function(...)
+          __close = function()
             ctz.sleep(0.001)
             closed = true
           end,
@@ -451,7 +451,7 @@ describe("a cancel", function()
         for _ = 1, math.random(0, 12) do
           ctz.sleep(0)
         end
-        for i = 1, 100 do
+        for _ = 1, 100 do
           tasks[math.random(100)]:cancel()
         end
       end)
