@@ -22,5 +22,8 @@ function(ctz_lua_tests label folder timeout)
     string(REPLACE _spec.lua "" name ${name})
     add_test(NAME ${label}.${name} COMMAND ctz test ${spec} WORKING_DIRECTORY ${PROJECT_SOURCE_DIR})
     set_tests_properties(${label}.${name} PROPERTIES LABELS ${label} TIMEOUT ${timeout})
+    if(CTZ_SANITIZE AND label STREQUAL lua) # collect after every resume: finds values nothing anchors
+      set_tests_properties(${label}.${name} PROPERTIES ENVIRONMENT CTZ_GC_STRESS=1)
+    endif()
   endforeach()
 endfunction()

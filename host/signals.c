@@ -2,6 +2,7 @@
 // SPDX-License-Identifier: MIT
 #include "host/signals.h"
 
+#include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
@@ -27,6 +28,7 @@ struct ctz_signals {
     int handled_interrupts;
     bool handled_terminate;
     timer_t alarm;
+    pthread_t thread; // the one that runs Lua
     bool has_alarm;
 };
 
@@ -82,6 +84,10 @@ static void handle(int number)
     if (!host)
         return;
     struct ctz_signals *signals = host->signals;
+    if (!pthread_equal(pthread_self(), signals->thread)) { // a hook is set by Lua's own thread only
+        pthread_kill(signals->thread, number);
+        return;
+    }
     if (number == SIGALRM) {
         on_alarm(host);
         return;
@@ -259,6 +265,7 @@ int ctz_signals_open(struct ctz_host *host)
     if (!signals)
         return -1;
     signals->due_ns = signals->alarm_ns = CTZ_NEVER;
+    signals->thread = pthread_self();
     if (uv_async_init(&host->loop, &host->wake_handle, on_wake) < 0)
         return -1;
     host->wake_handle.data = host;
