@@ -1,0 +1,1 @@
+return require("ctz.core.data").base64
