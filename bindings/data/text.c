@@ -86,9 +86,16 @@ const char *ctz_text_invalid(const char *at, const char *end)
 
 // --- where --------------------------------------------------------------------------------------
 
+// A line feed, or a carriage return without one (CR LF is one line end).
+static bool ends_line(const struct ctz_text *text, const char *at)
+{
+    bool line_feed_follows = at + 1 < text->bytes + text->size && at[1] == '\n';
+    return *at == '\n' || (*at == '\r' && !line_feed_follows);
+}
+
 static const char *line_start(const struct ctz_text *text, const char *at)
 {
-    while (at > text->bytes && at[-1] != '\n')
+    while (at > text->bytes && !ends_line(text, at - 1))
         at--;
     return at;
 }
@@ -98,7 +105,7 @@ const char *ctz_text_place(const struct ctz_text *text, const char *at, char pla
     size_t line = 1, column = 1;
     const char *start = line_start(text, at);
     for (const char *p = text->bytes; p < start; p++)
-        line += *p == '\n';
+        line += ends_line(text, p);
     for (const char *p = start; p < at; p++)
         column += !is_continuation(*p);
     snprintf(place, CTZ_PLACE_BYTES, "%zu:%zu", line, column);
@@ -113,9 +120,9 @@ static void excerpt(const struct ctz_text *text, const char *at, char out[EXCERP
     if (cut)
         for (from = at - EXCERPT_SIDE; from < at && is_continuation(*from);)
             from++;
-    while (to < end && *to != '\n' && to - at < EXCERPT_SIDE)
+    while (to < end && *to != '\n' && *to != '\r' && to - at < EXCERPT_SIDE)
         to++;
-    bool cut_end = to < end && *to != '\n';
+    bool cut_end = to < end && *to != '\n' && *to != '\r';
     while (cut_end && to > at && is_continuation(*to))
         to--;
     char *o = out;

@@ -205,6 +205,8 @@ static struct ctz_yaml_scalar resolve(struct reader *r, const char *tag, const c
 {
     enum ctz_yaml_schema schema = r->reading->schema;
     struct ctz_yaml_scalar scalar = {.type = CTZ_YAML_STRING};
+    if (tag && strcmp(tag, "!") == 0) // "not a plain scalar"
+        return scalar;
     if (!tag)
         return r->event.data.scalar.plain_implicit ? ctz_yaml_resolve(schema, text, size) : scalar;
     const char *name = is_own_tag(tag) ? short_tag(tag) : "";
@@ -558,7 +560,8 @@ static struct level *push_level(struct reader *r)
 
 static void check_collection_tag(struct reader *r, const char *tag, bool is_array)
 {
-    if (!tag || r->reading->schema == CTZ_YAML_K8S) // where go-yaml does not look at it
+    if (!tag || strcmp(tag, "!") == 0 ||
+        r->reading->schema == CTZ_YAML_K8S) // where go-yaml does not look at it
         return;
     if (strcmp(tag, is_array ? CTZ_YAML_TAG "seq" : CTZ_YAML_TAG "map") != 0)
         fail_tag(r, tag);

@@ -296,6 +296,7 @@ bool ctz_yaml_resolve_tag(enum ctz_yaml_schema schema, const char *tag, const ch
                (types[i].type == CTZ_YAML_INTEGER && scalar->type == CTZ_YAML_TOO_BIG);
     }
     *scalar = string();
-    bool date = strspn(text, "0123456789") == 4 && text[4] == '-';
-    return strcmp(tag, "timestamp") != 0 || date;
+    if (schema != CTZ_YAML_K8S || strcmp(tag, "timestamp") != 0)
+        return true;
+    return strspn(text, "0123456789") == 4 && text[4] == '-';
 }

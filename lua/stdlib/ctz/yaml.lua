@@ -1,1 +1,3 @@
+-- yaml.lua: YAML; all of it is in bindings/data/yaml*.c.
+-- SPDX-License-Identifier: MIT
 return require("ctz.core.data").yaml
