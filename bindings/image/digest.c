@@ -2,6 +2,7 @@
 // SPDX-License-Identifier: MIT
 #include "bindings/image/image.h"
 
+#include <openssl/crypto.h>
 #include <openssl/evp.h>
 #include <string.h>
 
@@ -49,6 +50,7 @@ void ctz_digest_clear(struct ctz_digest *digest)
 {
     EVP_MD_CTX_free(digest->context);
     digest->context = NULL;
+    OPENSSL_thread_stop(); // frees what the look-up left for this thread of the pool
 }
 
 bool ctz_digest_is_valid(const char *text)

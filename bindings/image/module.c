@@ -16,6 +16,7 @@
 #include "host/limits.h"
 #include "host/luax.h"
 #include "host/op.h"
+#include "host/timer.h"
 
 #define PLAN_CLASS     "ctz.image.plan"
 #define PROGRESS_CLASS "ctz.image.progress"
@@ -94,6 +95,7 @@ static void plan_clear(struct plan *plan)
 struct progress {
     atomic_int references;
     atomic_ullong bytes;
+    uint64_t since_ns;
 };
 
 static void progress_release(struct progress *progress)
@@ -352,6 +354,14 @@ static int l_tree(lua_State *L)
     return ctz_await(L, tree);
 }
 
+static int too_many(lua_State *L, lua_Integer count)
+{
+    struct ctz_error err = {0};
+    ctz_error_set(&err, CTZ_ERROR_SIZE, "a layer of %lld entries", (long long)count);
+    ctz_error_hint(&err, "raise the limit with --limit tar_entries=N, or make several layers");
+    return ctz_raise(L, &err);
+}
+
 // layer(layout, entries, {compression=, mtime=, progress=}) -> {digest=, diff_id=, ...}. @async
 // In a dry run the layer is made and goes nowhere.
 static int l_layer(lua_State *L)
@@ -366,6 +376,8 @@ static int l_layer(lua_State *L)
     struct progress *progress = read_progress(L, 3);
     struct plan *plan = ctz_object_new(L, PLAN_CLASS, sizeof *plan, 0);
     lua_Integer count = luaL_len(L, 2);
+    if ((uint64_t)count > ctz_limit(ctz_host(L), CTZ_LIMIT_TAR_ENTRIES))
+        return too_many(L, count);
     for (lua_Integer i = 1; i <= count; i++) {
         lua_rawgeti(L, 2, i);
         ctz_check_table(L, -1, "entry");
@@ -466,7 +478,8 @@ static int l_lock_close(lua_State *L)
     return 0;
 }
 
-// progress() -> object: :read() tells how many content bytes went into layers so far.
+// progress() -> object: :read() tells how many content bytes went into layers since it was made,
+// and how many seconds passed.
 static int l_progress(lua_State *L)
 {
     struct progress **progress = ctz_object_new(L, PROGRESS_CLASS, sizeof(struct progress *), 0);
@@ -474,6 +487,7 @@ static int l_progress(lua_State *L)
     if (!*progress)
         return no_memory(L);
     atomic_store(&(*progress)->references, 1);
+    (*progress)->since_ns = ctz_now();
     return 1;
 }
 
@@ -481,7 +495,8 @@ static int l_progress_read(lua_State *L)
 {
     struct progress **progress = ctz_object_check(L, 1, PROGRESS_CLASS);
     lua_pushinteger(L, (lua_Integer)atomic_load(&(*progress)->bytes));
-    return 1;
+    lua_pushnumber(L, (lua_Number)(ctz_now() - (*progress)->since_ns) / 1e9);
+    return 2;
 }
 
 static int l_progress_gc(lua_State *L)
