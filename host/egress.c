@@ -20,7 +20,8 @@
 
 struct ctz_egress {
     struct ctz_buffer pending; // of stdout
-    struct ctz_buffer status;  // the progress lines that stand on the terminal now
+    struct ctz_buffer status;  // the progress lines that stand on the terminal now, masked
+    struct ctz_mask masks[3];  // by stream: the beginnings of secrets that are kept back
     int failed[3];             // errno by stream
     bool terminal[3];
     bool line_open; // stderr or a terminal stdout does not stand at the start of a line
@@ -68,14 +69,14 @@ static void end_unread(struct ctz_host *host)
 }
 
 static int write_masked(struct ctz_host *host, enum ctz_stream stream, const char *bytes,
-                        size_t size)
+                        size_t size, enum ctz_mask_end end)
 {
     struct ctz_egress *egress = host->egress;
     if (egress->failed[stream])
         return -1;
     struct ctz_buffer masked;
     ctz_buffer_init(&masked, SIZE_MAX / 2);
-    bool changed = ctz_secrets_mask(host, bytes, size, &masked);
+    bool changed = ctz_mask_write(host, &egress->masks[stream], bytes, size, end, &masked);
     if (changed && masked.failed) // no memory to mask: nothing is better than the secret
         egress->failed[stream] = ENOMEM;
     else
@@ -109,7 +110,7 @@ static void draw_status(struct ctz_host *host)
 {
     struct ctz_egress *egress = host->egress;
     if (egress->status.length)
-        write_masked(host, CTZ_STDERR, egress->status.bytes, egress->status.length);
+        write_all(host, CTZ_STDERR, egress->status.bytes, egress->status.length);
 }
 
 void ctz_egress_status(struct ctz_host *host, const char *lines, size_t size)
@@ -120,7 +121,8 @@ void ctz_egress_status(struct ctz_host *host, const char *lines, size_t size)
     erase_status(host);
     ctz_buffer_clear(&egress->status);
     egress->status.failed = false;
-    ctz_buffer_append(&egress->status, lines, size);
+    if (!ctz_secrets_mask(host, lines, size, &egress->status))
+        ctz_buffer_append(&egress->status, lines, size);
     draw_status(host);
 }
 
@@ -128,13 +130,13 @@ void ctz_egress_status(struct ctz_host *host, const char *lines, size_t size)
 
 // Between two prints of whole lines the progress lines are taken away and put back.
 static int write_around_status(struct ctz_host *host, enum ctz_stream stream, const char *bytes,
-                               size_t size)
+                               size_t size, enum ctz_mask_end end)
 {
     struct ctz_egress *egress = host->egress;
     bool shares = egress->terminal[stream] && egress->status.length > 0;
     if (shares)
         erase_status(host);
-    int result = write_masked(host, stream, bytes, size);
+    int result = write_masked(host, stream, bytes, size, end);
     if (egress->terminal[stream] && size)
         egress->line_open = bytes[size - 1] != '\n';
     if (shares && !egress->line_open)
@@ -144,15 +146,23 @@ static int write_around_status(struct ctz_host *host, enum ctz_stream stream, co
     return result;
 }
 
-int ctz_egress_flush(struct ctz_host *host)
+static int flush(struct ctz_host *host, enum ctz_stream stream, enum ctz_mask_end end)
 {
     struct ctz_egress *egress = host->egress;
-    if (egress->pending.length == 0)
-        return egress->failed[CTZ_STDOUT] ? -1 : 0;
-    int result =
-        write_around_status(host, CTZ_STDOUT, egress->pending.bytes, egress->pending.length);
-    egress->pending.length = 0; // the memory is kept for the next lines
+    size_t pending = stream == CTZ_STDOUT ? egress->pending.length : 0;
+    bool decides = end != CTZ_MASK_MORE && egress->masks[stream].held.length > 0;
+    if (pending == 0 && !decides)
+        return egress->failed[stream] ? -1 : 0;
+    int result = write_around_status(host, stream, egress->pending.bytes, pending, end);
+    if (stream == CTZ_STDOUT)
+        egress->pending.length = 0; // the memory is kept for the next lines
     return result;
+}
+
+int ctz_egress_flush(struct ctz_host *host)
+{
+    flush(host, CTZ_STDERR, CTZ_MASK_REST);
+    return flush(host, CTZ_STDOUT, CTZ_MASK_REST);
 }
 
 int ctz_egress_write(struct ctz_host *host, enum ctz_stream stream, const char *bytes, size_t size)
@@ -161,19 +171,19 @@ int ctz_egress_write(struct ctz_host *host, enum ctz_stream stream, const char *
     if (egress->failed[stream])
         return -1;
     if (stream == CTZ_STDERR) {
-        ctz_egress_flush(host); // what was printed first is seen first
-        return write_around_status(host, stream, bytes, size);
+        flush(host, CTZ_STDOUT, CTZ_MASK_MORE); // what was printed first is seen first
+        return write_around_status(host, stream, bytes, size, CTZ_MASK_MORE);
     }
-    if (egress->pending.length + size > OUT_BUFFER_BYTES && ctz_egress_flush(host) < 0)
+    if (egress->pending.length + size > OUT_BUFFER_BYTES && flush(host, stream, CTZ_MASK_MORE) < 0)
         return -1;
     if (size > OUT_BUFFER_BYTES)
-        return write_around_status(host, stream, bytes, size);
+        return write_around_status(host, stream, bytes, size, CTZ_MASK_MORE);
     if (ctz_buffer_append(&egress->pending, bytes, size) < 0) {
         egress->failed[stream] = ENOMEM;
         return -1;
     }
     bool line_ends = egress->terminal[stream] && size > 0 && memchr(bytes, '\n', size);
-    return line_ends ? ctz_egress_flush(host) : 0;
+    return line_ends ? flush(host, stream, CTZ_MASK_MORE) : 0;
 }
 
 int ctz_egress_error(const struct ctz_host *host, enum ctz_stream stream)
@@ -190,7 +200,10 @@ void ctz_egress_close(struct ctz_host *host)
 {
     if (!host->egress)
         return;
-    ctz_egress_flush(host);
+    flush(host, CTZ_STDOUT, CTZ_MASK_END);
+    flush(host, CTZ_STDERR, CTZ_MASK_END);
+    ctz_mask_clear(&host->egress->masks[CTZ_STDOUT]);
+    ctz_mask_clear(&host->egress->masks[CTZ_STDERR]);
     ctz_buffer_clear(&host->egress->pending);
     ctz_buffer_clear(&host->egress->status);
     ctz_free(host->egress);

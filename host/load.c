@@ -16,6 +16,7 @@
 #include "host/door.h"
 #include "host/hostlua.h"
 #include "host/luax.h"
+#include "host/secrets.h"
 #include "host/task.h"
 
 #define OPEN_DOORS "ctz.doors" // registry: name -> the door's table
@@ -125,11 +126,8 @@ static int l_stdlib(lua_State *L)
 // --- doors -------------------------------------------------------------------------------------
 
 static const luaL_Reg inner_doors[] = {
-    {"task", ctz_open_task},
-    {"channel", ctz_open_channel},
-    {"host", ctz_open_host},
-    {"cli", ctz_open_cli},
-    {NULL, NULL},
+    {"task", ctz_open_task}, {"channel", ctz_open_channel}, {"host", ctz_open_host},
+    {"cli", ctz_open_cli},   {"secret", ctz_open_secret},   {NULL, NULL},
 };
 
 static lua_CFunction find_inner_door(const char *name)
