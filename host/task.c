@@ -258,12 +258,12 @@ int ctz_await(lua_State *L, void *pointer)
     if (task->op) // its results raised while they were pushed
         ctz_op_give_up(task->op);
     task->op = op;
-    op->task = task;
     if (!op->class->shielded)
         ctz_task_check(L); // when it raises, task->op is let go by the next wait or the end
     ctz_op_start(op);
     if (op->settled)
         return deliver(L, task);
+    op->task = task; // only now: an op that settles at once wakes nobody, also not a later wait
     task->waiting_thread = L;
     task->since_ns = ctz_now();
     host->waiting = true;

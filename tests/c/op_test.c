@@ -192,6 +192,18 @@ TEST(op_that_is_ready_at_once_returns_without_a_yield)
     assert_int_equal(cleared, 1);
 }
 
+TEST(op_that_was_ready_at_once_does_not_wake_the_next_wait)
+{
+    spawn("ready() return wait(5)");
+    ctz_tasks_run(host, 10);
+    assert_int_equal(started, 1);
+    assert_false(host->root->ended);
+    assert_int_equal(pushed, 1);
+    ctz_op_settle(&held[0]->op);
+    ctz_tasks_run(host, 10);
+    assert_int_equal(result_of_root(), 5);
+}
+
 TEST(op_settled_before_the_cancel_still_delivers_its_result)
 {
     spawn("local n = wait(7) got = n wait(8)");
@@ -284,6 +296,7 @@ int main(void)
         HOST_TEST(late_wake_of_a_given_up_op_does_not_reach_the_next_wait_of_the_task),
         HOST_TEST(late_wake_of_a_cancelled_op_does_not_reach_the_wait_of_its_clean_up),
         HOST_TEST(op_that_is_ready_at_once_returns_without_a_yield),
+        HOST_TEST(op_that_was_ready_at_once_does_not_wake_the_next_wait),
         HOST_TEST(op_settled_before_the_cancel_still_delivers_its_result),
         HOST_TEST(ready_queue_is_first_in_first_out),
         HOST_TEST(timers_fire_in_order_of_their_time_and_then_of_their_arming),
