@@ -53,7 +53,8 @@ int main(int argc, char **argv)
     struct ctz_host *host = ctz_host_new(argv[0]);
     if (!host) {
         fputs("ctz: cannot start: out of memory\n", stderr);
-        return CTZ_EXIT_INTERNAL;
+        ctz_cli_clear(&cli);
+        return CTZ_EXIT_FAILED;
     }
     int code = ctz_cli_apply(&cli, host, &err) < 0 ? usage(&cli, &err) : run_command(host);
     code = ctz_finish_output(host, code);
