@@ -413,6 +413,17 @@ describe("json.array and json.object", function()
   end)
 end)
 
+describe("the door of json", function()
+  it("gives the same null and the same marks when it is opened again", function()
+    local list = json.array()
+    local room = require("ctz.core.host").program:gsub("bin/ctz$", "lib/ctz/ctz_core_data.so")
+    local again = assert(package.loadlib(room, "luaopen_ctz_core_data"))().json
+    assert.are_not.equal(json.encode, again.encode)
+    assert.equal('{"a":[],"b":null}', again.encode { a = list, b = json.null })
+    assert.is_true(json.is_array(again.decode "[]"))
+  end)
+end)
+
 describe("json.is_array", function()
   it("tells lists from everything else", function()
     for _, list in ipairs { json.array(), json.decode "[]", json.decode "[1]", { 1 }, { "a", "b" } } do
