@@ -36,25 +36,35 @@ size_t ctz_place_length(const char *text)
 }
 
 // A message that begins with its place becomes an error value with that place, so that all errors
-// look the same. What stands behind the first line (a traceback) stays part of the message.
+// look the same.
 static void push_placed(lua_State *L, const char *text, size_t length)
 {
-    size_t place = length < TEXT_MAX ? ctz_place_length(text) : 0;
-    if (place == 0) {
-        lua_pushlstring(L, text, length < TEXT_MAX ? length : TEXT_MAX);
-        if (length >= TEXT_MAX)
-            lua_pushfstring(L, " ... (%I bytes)", (LUAI_UACINT)length);
-        else
-            lua_pushliteral(L, "");
+    size_t place = ctz_place_length(text);
+    if (length > TEXT_MAX) {
+        lua_pushlstring(L, text, TEXT_MAX);
+        lua_pushfstring(L, " ... (%I bytes)", (LUAI_UACINT)length);
         lua_concat(L, 2);
-        return;
+    } else if (place == 0) {
+        lua_pushlstring(L, text, length);
+    } else {
+        const char *message = lua_pushlstring(L, text + place + 2, length - place - 2);
+        struct ctz_error err = {.kind = CTZ_ERROR_INTERNAL, .message = (char *)message};
+        ctz_error_push(L, &err, NULL); // borrows the message
+        lua_pushlstring(L, text, place);
+        lua_setfield(L, -2, "at");
+        luaL_tolstring(L, -1, NULL);
     }
-    struct ctz_error err = {.kind = CTZ_ERROR_INTERNAL, .message = (char *)text + place + 2};
-    ctz_error_push(L, &err, NULL); // borrows the message
-    lua_pushlstring(L, text, place);
-    lua_setfield(L, -2, "at");
-    luaL_tolstring(L, -1, NULL);
-    lua_remove(L, -2);
+}
+
+// The text that the message handler of --debug put behind a message goes behind the place.
+static void push_string(lua_State *L, const char *text, size_t length)
+{
+    const char *traceback = ctz_host(L)->debug ? strstr(text, "\nstack traceback:\n") : NULL;
+    push_placed(L, text, traceback ? (size_t)(traceback - text) : length);
+    if (traceback) {
+        lua_pushstring(L, traceback);
+        lua_concat(L, 2);
+    }
 }
 
 static void push_inspected(lua_State *L, int idx)
@@ -100,7 +110,7 @@ static int l_text(lua_State *L)
         const char *text = luaL_tolstring(L, 1, &length);
         if (ctz_is_error(L, 1))
             return 1; // bounded and placed already
-        push_placed(L, text, length);
+        push_string(L, text, length);
     }
     return 1;
 }

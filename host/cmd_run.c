@@ -114,15 +114,25 @@ static const char *syntax_hint(const char *message)
     return NULL;
 }
 
+// The message without the place or the name that it begins with.
+static const char *reason_in(const char *text, size_t place, const char *name)
+{
+    size_t length = strlen(name);
+    if (place)
+        return text + place + 2;
+    bool is_named = strncmp(text, name, length) == 0 && strncmp(text + length, ": ", 2) == 0;
+    return is_named ? text + length + 2 : text;
+}
+
 // Raises the message on top of the stack, "deploy.lua:3: unexpected symbol", as an error value.
 static int raise_load_error(lua_State *L, const char *chunk_name)
 {
     const char *text = lua_tostring(L, -1) ? lua_tostring(L, -1) : "out of memory";
     const char *name = chunk_name + 1;
     size_t place = ctz_place_length(text);
-    const char *reason = place ? text + place + 2 : text;
     struct ctz_error err = {.kind = CTZ_ERROR_USAGE, .hint = (char *)syntax_hint(text)};
-    err.message = (char *)lua_pushfstring(L, "%s does not load: %s", name, reason);
+    err.message =
+        (char *)lua_pushfstring(L, "%s does not load: %s", name, reason_in(text, place, name));
     ctz_error_push(L, &err, NULL); // borrows
     if (place) {
         lua_pushlstring(L, text, place);

@@ -234,11 +234,12 @@ static bool read_source_line(const char *at, char *line, size_t size)
     FILE *file = fopen(path, "re");
     if (!file)
         return false;
-    bool found = false, at_start = true;
-    while (!found && fgets(line, (int)size, file)) { // a long line comes in several pieces
-        found = at_start && --number == 0;
-        at_start = strchr(line, '\n') != NULL;
-    }
+    bool found = false;
+    while (number > 0 && fgets(line, (int)size, file))
+        if (strchr(line, '\n') || feof(file)) {
+            number--;
+            found = number == 0;
+        }
     fclose(file);
     line[strcspn(line, "\r\n")] = '\0';
     size_t indent = strspn(line, " \t");
@@ -348,9 +349,9 @@ static int l_error_tostring(lua_State *L)
 
 /// err:is(kind_or_family) -> boolean
 /// True when the error is of that kind ("not_found") or of that family ("container").
-/// @param name string
+/// @param kind_or_family string
 /// @error usage no kind or family has that name
-/// @example assert(not pcall(ctz.sleep, -1) == false)
+/// @example local _, err = ctz.try(ctz.sleep, -1) assert(err:is "usage")
 static int l_error_is(lua_State *L)
 {
     luaL_checktype(L, 1, LUA_TTABLE);

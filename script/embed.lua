@@ -1,15 +1,14 @@
--- embed.lua FOLDER OUTPUT MODULE...: writes Lua sources as one C file of byte strings.
+-- embed.lua OUTPUT [-C FOLDER MODULE...]...: writes Lua sources as one C file of byte strings.
 -- SPDX-License-Identifier: MIT
-local folder, output = arg[1], arg[2]
 local out = { '#include "host/load.h"\n', "const struct ctz_embedded ctz_embedded[] = {\n" }
 
 local escapes = { ["\n"] = "\\n", ['"'] = '\\"', ["\\"] = "\\\\", ["?"] = "\\?" }
 
-for i = 3, #arg do
-  local file = assert(io.open(folder .. "/" .. arg[i], "rb"))
+local function add(folder, module)
+  local file = assert(io.open(folder .. "/" .. module, "rb"))
   local text = file:read("a")
   file:close()
-  out[#out + 1] = ('{"%s", %d,\n'):format(arg[i], #text)
+  out[#out + 1] = ('{"%s", %d,\n'):format(module, #text)
   for line in text:gmatch("[^\n]*\n?") do
     if line ~= "" then
       local escaped = line:gsub('[\n"\\?]', escapes):gsub("[^\32-\126]", function(c)
@@ -20,7 +19,19 @@ for i = 3, #arg do
   end
   out[#out + 1] = "},\n"
 end
+
+local folder
+local at = 2
+while arg[at] do
+  if arg[at] == "-C" then
+    folder = arg[at + 1]
+    at = at + 2
+  else
+    add(folder, arg[at])
+    at = at + 1
+  end
+end
 out[#out + 1] = "{0}};\n"
-local file = assert(io.open(output, "wb"))
+local file = assert(io.open(arg[1], "wb"))
 file:write(table.concat(out))
 file:close()

@@ -2,6 +2,7 @@
 -- SPDX-License-Identifier: MIT
 local task = require "ctz.core.task"
 local channel = require "ctz.core.channel"
+local cli = require "ctz.core.cli"
 local host = require "ctz.core.host"
 
 local error, ipairs, next, pairs, pcall, type = error, ipairs, next, pairs, pcall, type
@@ -275,13 +276,14 @@ local ctz = {
   remaining = remaining,
   error = new_error,
   mode = host.mode,
+  args = cli.args(),
 }
 
 -- One file or folder each, loaded when first named.
 local modules = {}
 for name in
   ([[
-  base64 env fs hash http image inspect json log path process secret time ui version yaml
+  base64 env fs hash http image inspect json log params path process secret time ui version yaml
 ]]):gmatch("%S+")
 do
   modules[name] = true

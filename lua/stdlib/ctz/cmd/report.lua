@@ -34,14 +34,14 @@ local function facts(err, depth)
   return data
 end
 
---- The line of JSON for an error value whose text is `text`.
+-- The line of JSON for an error value whose text is `text`.
 function report.failure(err, text)
   local json = require "ctz.json"
   local data = is_error(err) and facts(err, CAUSE_DEPTH) or { message = text }
   return json.encode { error = data } .. "\n"
 end
 
---- The line of JSON for what the recipe returned.
+-- The line of JSON for what the recipe returned.
 function report.result(value)
   local json = require "ctz.json"
   if value == nil then
@@ -50,12 +50,12 @@ function report.result(value)
   return json.encode(value) .. "\n"
 end
 
---- What ctz eval prints: nothing for no value, texts as they are.
+-- What ctz eval prints: nothing for no value, texts as they are.
 function report.shown(value, has_value)
   if not has_value then
     return ""
-  elseif type(value) == "string" then
-    return value .. "\n"
+  elseif type(value) ~= "table" then
+    return tostring(value) .. "\n"
   end
   return require "ctz.inspect"(value) .. "\n"
 end

@@ -1,0 +1,30 @@
+---@meta ctz.image
+-- Generated from the doc comments; do not edit.
+
+---images without an engine.
+---@class ctz.image
+local image = {}
+
+---@class ctz.image.assemble.opts
+---@field layers table[]  the lowest first
+---@field to string  "oci:DIR" or "oci:DIR:TAG"; the default tag is "latest"
+---@field config? table  how a container of it runs, see above
+---@field compression? "gzip"|"zstd"  default "gzip"
+---@field fast? boolean  gzip ten times faster, with a digest that depends on the CPU
+---@field created? integer  seconds since 1970; default SOURCE_DATE_EPOCH, or 0
+---@field platform? string  "linux/arm64"; default: this machine's
+---@field annotations? table<string, string>  of the manifest
+---@field on_progress? fun(progress: ctz.image.Progress)  called about ten times a second with {phase=, done_bytes=, total_bytes=, done=, total=}; done and total count layers
+---@field timeout? ctz.seconds  default: what is left of the task's deadline
+
+---Makes an image of files, without an engine, and writes it as an OCI layout folder. The same content gives the same digest on every machine. A name that the folder has already is moved to the new image; other names stay. All that is wrong with the description is told in one error, before anything is written.
+---
+---A layer is a table, or a list of them: `{from="site", to="/www"}` puts a folder's content (or one file) at a place in the image; `{files={...}}` names each file: `["/etc/motd"]={text="hello\n"}`, `["/bin/busybox"]={from="/bin/busybox", mode="755"}`, `["/bin/sh"]={link="busybox"}`, `["/tmp"]={dir=true, mode="1777"}`. Everything belongs to 0:0 unless `owner="uid:gid"` says otherwise. Files are 0644, or 0755 when their owner may execute them; folders are 0755; `mode` (and `dir_mode`) say otherwise, in octal. `include` and `exclude` are lists of patterns for a folder's paths: `*` and `?` within a name, `**` for any folders; a pattern without a slash is compared with names alone. Times are SOURCE_DATE_EPOCH, or 0. Links are kept as links. `comment` goes into the image's history.
+---
+---`config` may hold: command (or cmd) and entrypoint, lists of words; env, a map or a list of "A=b"; ports, a list of 8080 or "53/udp"; labels, a map; workdir; user; volumes, a list of paths; stop_signal; healthcheck = {command=, interval=, timeout=, start_period=, retries=} in seconds.
+---@async
+---@param opts ctz.image.assemble.opts
+---@return ctz.image.Assembled # {name=, digest=, config_digest=, layers=, size_bytes=, seconds=}; each of layers is {digest=, diff_id=, size_bytes=, uncompressed_bytes=, media_type=, entries=}
+function image.assemble(opts) end
+
+return image
