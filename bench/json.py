@@ -1,6 +1,7 @@
 """json.py: the peer of json.lua: Python's json module, accelerated in C.
 
-Usage: python3 bench/json.py run FILE [ROUNDS]   one line of JSON: seconds and peak memory
+Usage: python3 bench/json.py FILE                   once in and out; prints the size of what it wrote
+       python3 bench/json.py rounds FILE [ROUNDS]   one line of JSON: best seconds and peak memory
 SPDX-License-Identifier: MIT
 """
 import sys
@@ -11,15 +12,23 @@ import resource  # noqa: E402
 import time  # noqa: E402
 
 
-def run(path, rounds):
+def read(path):
     with open(path, encoding="utf-8") as file:
-        text = file.read()
+        return file.read()
+
+
+def write(value):
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+
+
+def rounds(path, count):
+    text = read(path)
     best_decode = best_encode = float("inf")
-    for _ in range(rounds):
+    for _ in range(count):
         start = time.process_time()
         value = json.loads(text)
         middle = time.process_time()
-        json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+        write(value)
         stop = time.process_time()
         best_decode = min(best_decode, middle - start)
         best_encode = min(best_encode, stop - middle)
@@ -31,4 +40,7 @@ def run(path, rounds):
     }))
 
 
-run(sys.argv[2], int(sys.argv[3]) if len(sys.argv) > 3 else 5)
+if sys.argv[1] == "rounds":
+    rounds(sys.argv[2], int(sys.argv[3]) if len(sys.argv) > 3 else 5)
+else:
+    print(len(write(json.loads(read(sys.argv[1])))))

@@ -18,9 +18,9 @@
 /// @return any
 /// @error protocol it is not JSON; the message has line:column and what stands there
 /// @error size     it is longer or deeper than the limits document_bytes and json_depth
-/// @example local list = ctz.json.decode '{"ports":[80,443],"tags":[]}'
-/// @example assert(list.ports[2] == 443 and ctz.json.encode(list) ==
-/// '{"ports":[80,443],"tags":[]}')
+/// @example local text = '{"ports":[80,443],"tags":[]}'
+/// @example local list = ctz.json.decode(text)
+/// @example assert(list.ports[2] == 443 and ctz.json.encode(list) == text)
 int ctz_l_json_decode(lua_State *L)
 {
     static const char *const options[] = {"big", "name", NULL};
@@ -42,16 +42,15 @@ int ctz_l_json_decode(lua_State *L)
 /// ctz.json.encode(value, opts?) -> string
 /// Writes a value as JSON, keys in the order of their bytes. A table with items 1 to n is a list,
 /// one with string keys an object, an empty one `{}` unless it is marked (see ctz.json.array).
-/// Tables are read raw: metamethods are not called. A secret is written as "***".
+/// Tables are read raw: metamethods are not called. A float keeps its point (4 / 2 is 2.0, which Go
+/// refuses for an integer; 4 // 2 is 2). A secret is written as "***".
 /// @param value any
 /// @param opts.indent? integer  spaces per level; default: all on one line
 /// @param opts.utf8? "strict"|"replace"  bytes that are not UTF-8: refuse (default) or U+FFFD
 /// @return string
-/// @error usage a value has no JSON form (NaN, a function, a hole in a list, a mixed table, a
-///        circle); the message has its path
+/// @error usage a value has no JSON form (NaN, function, hole, circle); the message has its path
 /// @error size  longer or deeper than the limits document_bytes and json_depth
-/// @example assert(ctz.json.encode{name = "web", args = {"-v", 3}} ==
-/// '{"args":["-v",3],"name":"web"}')
+/// @example assert(ctz.json.encode{name = "web", args = {3}} == '{"args":[3],"name":"web"}')
 /// @example assert(ctz.json.encode({a = 1.5}, {indent = 2}) == '{\n  "a": 1.5\n}')
 int ctz_l_json_encode(lua_State *L)
 {

@@ -112,32 +112,47 @@ const char *ctz_text_place(const struct ctz_text *text, const char *at, char pla
     return place;
 }
 
-// Some bytes of the line around `at`, cut between characters, controls shown as dots.
-static void excerpt(const struct ctz_text *text, const char *at, char out[EXCERPT_BYTES])
+static const char *window_start(const struct ctz_text *text, const char *at)
 {
-    const char *end = text->bytes + text->size, *from = line_start(text, at), *to = at;
-    bool cut = at - from > EXCERPT_SIDE;
-    if (cut)
-        for (from = at - EXCERPT_SIDE; from < at && is_continuation(*from);)
-            from++;
+    const char *start = line_start(text, at);
+    if (at - start <= EXCERPT_SIDE)
+        return start;
+    for (start = at - EXCERPT_SIDE; start < at && is_continuation(*start);)
+        start++;
+    return start;
+}
+
+static const char *window_end(const struct ctz_text *text, const char *at)
+{
+    const char *end = text->bytes + text->size, *to = at;
     while (to < end && *to != '\n' && *to != '\r' && to - at < EXCERPT_SIDE)
         to++;
-    bool cut_end = to < end && *to != '\n' && *to != '\r';
-    while (cut_end && to > at && is_continuation(*to))
+    while (to < end && to > at && is_continuation(*to))
         to--;
-    char *o = out;
-    o += sprintf(o, "%s", cut ? "..." : "");
+    return to;
+}
+
+// Copies characters; a dot stands for each control and each byte that is not UTF-8.
+static char *copy_visible(const char *from, const char *to, char *out)
+{
     while (from < to) {
         size_t size = ctz_text_sequence(from, to);
         bool shown = size > 1 || (size == 1 && (unsigned char)*from >= 0x20 && *from != 0x7f);
-        if (shown)
-            memcpy(o, from, size);
-        else
-            *o = '.';
-        o += shown ? size : 1;
+        memcpy(out, shown ? from : ".", shown ? size : 1);
+        out += shown ? size : 1;
         from += size ? size : 1;
     }
-    sprintf(o, "%s", cut_end ? "..." : "");
+    return out;
+}
+
+// Some bytes of the line around `at`, cut between characters.
+static void excerpt(const struct ctz_text *text, const char *at, char out[EXCERPT_BYTES])
+{
+    const char *from = window_start(text, at), *to = window_end(text, at);
+    bool cut_end = to < text->bytes + text->size && *to != '\n' && *to != '\r';
+    out += sprintf(out, "%s", from > line_start(text, at) ? "..." : "");
+    out = copy_visible(from, to, out);
+    sprintf(out, "%s", cut_end ? "..." : "");
 }
 
 int ctz_text_error(const struct ctz_text *text, const char *at, struct ctz_error *err,

@@ -83,9 +83,10 @@ static int write_all(struct scratch *scratch, const struct ctz_writer *writer,
     enum ctz_walk_event event;
     do {
         event = ctz_walk_next(&scratch->walk, err);
-        if (event == CTZ_WALK_FAILED ||
-            writer->event(&scratch->walk, event, writer->style, &scratch->out, err) < 0 ||
-            check_output(&scratch->out, writer, err) < 0)
+        if (event == CTZ_WALK_FAILED)
+            return -1;
+        int failed = writer->event(&scratch->walk, event, writer->style, &scratch->out, err);
+        if (check_output(&scratch->out, writer, err) < 0 || failed)
             return -1;
     } while (event != CTZ_WALK_DONE);
     return 0;

@@ -8,8 +8,8 @@
 #include "bindings/data/walk.h"
 #include "host/buffer.h"
 
-/// Appends what an event means to out. Returns -1 with err set when the value has no such form.
-/// Does not raise.
+/// Appends what an event means to out. Returns -1 with err set when the value has no such form;
+/// whether out has failed is looked at by the caller. Does not raise.
 typedef int (*ctz_writer_event)(struct ctz_walk *walk, enum ctz_walk_event event, const void *style,
                                 struct ctz_buffer *out, struct ctz_error *err);
 

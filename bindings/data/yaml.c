@@ -46,8 +46,7 @@ static int decode(lua_State *L, bool all)
 /// @return any
 /// @error protocol    it is not YAML, or holds several documents; the message has line:column
 /// @error unsupported a tag that has no meaning
-/// @error size        it passes the limits document_bytes, yaml_depth or yaml_aliases, or is an
-///        alias bomb
+/// @error size        it passes document_bytes, yaml_depth or yaml_aliases, or is an alias bomb
 /// @example local web = ctz.yaml.decode("image: nginx\nports: [80, 443]\ntty: no\n")
 /// @example assert(web.ports[2] == 443 and web.tty == "no")
 /// @example assert(ctz.yaml.decode("tty: no", {schema = "k8s"}).tty == false)

@@ -45,19 +45,30 @@ static bool looks_numeric(const char *text, size_t size)
     return date || (start && strspn(text, "0123456789_:,+-.eE") >= size);
 }
 
+static bool starts_plain(const char *text, size_t size)
+{
+    if (size == 0 || !(is_alnum(*text) || strchr("_/.$^(+-", *text) || *text & 0x80))
+        return false;
+    if (*text == '-' && !is_alnum(text[1]) && text[1] != '-')
+        return false;
+    return strncmp(text, "---", 3) != 0 && strncmp(text, "...", 3) != 0;
+}
+
+// No ": " and no " #" inside, no space at the end, nothing that is escaped.
+static bool goes_on_plain(const char *at, const char *end)
+{
+    while (at < end)
+        if ((*at == ':' && (at[1] == ' ' || at + 1 == end)) ||
+            (*at == ' ' && (at[1] == '#' || at + 1 == end)) || !skip_printable(&at, end))
+            return false;
+    return true;
+}
+
 bool ctz_yaml_needs_quotes(const char *text, size_t size)
 {
-    const char *at = text, *end = text + size;
-    bool good_start = size > 0 && (is_alnum(*text) || strchr("_/.$^(+-", *text) || *text & 0x80);
-    if (!good_start || (*text == '-' && !is_alnum(text[1]) && text[1] != '-') ||
-        strncmp(text, "---", 3) == 0 || strncmp(text, "...", 3) == 0 || looks_numeric(text, size) ||
-        end[-1] == ' ' || end[-1] == ':')
-        return true;
-    while (at < end)
-        if ((*at == ':' && at[1] == ' ') || (*at == ' ' && at[1] == '#') ||
-            !skip_printable(&at, end))
-            return true;
-    return ctz_yaml_resolve(CTZ_YAML_CORE, text, size).type != CTZ_YAML_STRING ||
+    return !starts_plain(text, size) || looks_numeric(text, size) ||
+           !goes_on_plain(text, text + size) ||
+           ctz_yaml_resolve(CTZ_YAML_CORE, text, size).type != CTZ_YAML_STRING ||
            ctz_yaml_resolve(CTZ_YAML_K8S, text, size).type != CTZ_YAML_STRING;
 }
 

@@ -383,6 +383,13 @@ describe("json.encode", function()
     assert.equal('{"x":[{"y":[1]}]}', written)
   end)
 
+  it("writes a secret as three stars, and so do yaml and inspect", function()
+    local secret = ctz.secret "correct horse"
+    assert.equal('{"password":"***"}', json.encode { password = secret })
+    assert.equal('password: "***"\n', ctz.yaml.encode { password = secret })
+    assert.equal("{ password = *** }", ctz.inspect { password = secret })
+  end)
+
   it("writes errors as objects", function()
     local _, err = ctz.try(json.decode, "[")
     local value = json.decode(json.encode(err))
