@@ -24,7 +24,7 @@ function json.decode(text, opts) end
 ---@field indent? integer  spaces per level; default: all on one line
 ---@field utf8? "strict"|"replace"  bytes that are not UTF-8: refuse (default) or U+FFFD
 
----Writes a value as JSON, keys in the order of their bytes. A table with items 1 to n is a list, one with string keys an object, an empty one `{}` unless it is marked (see ctz.json.array). Tables are read raw: metamethods are not called. A secret is written as "***".
+---Writes a value as JSON, keys in the order of their bytes. A table with items 1 to n is a list, one with string keys an object, an empty one `{}` unless it is marked (see ctz.json.array). Tables are read raw: metamethods are not called. A float keeps its point (4 / 2 is 2.0, which Go refuses for an integer; 4 // 2 is 2). A secret is written as "***".
 ---@param value any
 ---@param opts? ctz.json.encode.opts
 ---@return string
