@@ -8,6 +8,12 @@
 
 #define NULL_CLASS "ctz.json.null"
 
+/// ctz.json.null -> userdata
+/// The null of JSON and YAML: one value, which differs from nil (absent) and prints as "null". Lua
+/// counts it as true, so compare with it. It is the null of lua-cjson too.
+/// @return userdata
+/// @example local value = ctz.json.decode '{"a":null}'
+/// @example assert(value.a == ctz.json.null and value.b == nil and tostring(value.a) == "null")
 void ctz_value_push_null(lua_State *L)
 {
     lua_pushlightuserdata(L, NULL);

@@ -35,6 +35,10 @@ function json.encode(value, opts) end
 ---@return boolean
 function json.is_array(value) end
 
+---The null of JSON and YAML: one value, which differs from nil (absent) and prints as "null". Lua counts it as true, so compare with it. It is the null of lua-cjson too.
+---@type userdata
+json.null = nil
+
 ---Marks a table as an object; returns the same table. An empty table is written as `{}` without any mark; a marked one is refused by encode once it holds list items.
 ---@param t? table  default: a new one
 ---@return table
