@@ -1,7 +1,7 @@
 ---@meta ctz.hash
 -- Generated from the doc comments; do not edit.
 
----SHA-256 and SHA-512; all of it is in bindings/hash/hash.c.
+---SHA-256 and SHA-512 of texts, of streams and of files.
 ---@class ctz.hash
 local hash = {}
 

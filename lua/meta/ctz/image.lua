@@ -9,7 +9,7 @@ local image = {}
 ---@field layers table[]  the lowest first
 ---@field to string  "oci:DIR" or "oci:DIR:TAG"; the default tag is "latest"
 ---@field config? table  how a container of it runs, see above
----@field compression? "gzip"|"zstd"  default "gzip"
+---@field compression? "gzip"|"zstd"  default "gzip"; zstd is several times faster, and unknown to docker archives
 ---@field fast? boolean  gzip ten times faster, with a digest that depends on the CPU
 ---@field created? integer  seconds since 1970; default SOURCE_DATE_EPOCH, or 0
 ---@field platform? string  "linux/arm64"; default: this machine's

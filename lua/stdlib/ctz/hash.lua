@@ -1,3 +1,3 @@
--- hash.lua: SHA-256 and SHA-512; all of it is in bindings/hash/hash.c.
+-- hash.lua: SHA-256 and SHA-512 of texts, of streams and of files.
 -- SPDX-License-Identifier: MIT
 return require "ctz.core.hash"

@@ -1,0 +1,128 @@
+-- quickstart.lua: packs a small web site and a web server into an image that runs.
+--
+-- Takes the site in quickstart/ beside this file and this machine's own busybox, makes an OCI image of
+-- the two (a layer each, a config with command, environment, port, user and labels) and writes it as an
+-- OCI layout folder. No engine and no network are needed; the same files give the same digest.
+--
+-- Usage:       ctz run recipes/quickstart.lua [out=DIR] [tag=TAG] [busybox=PATH] [compression=gzip|zstd]
+-- Parameters:  out          folder for the image, default "out"
+--              tag          default "1.0"
+--              busybox      the static busybox, default "/bin/busybox"
+--              compression  of the layers, default "gzip"
+-- Needs:       a busybox without shared libraries: package busybox-static
+-- Then:        skopeo copy oci:out/quickstart:1.0 docker-daemon:quickstart:1.0
+--              docker run --rm -p 8080:8080 quickstart:1.0
+-- SPDX-License-Identifier: MIT
+local ctz = require "ctz"
+
+local p = ctz.params {
+  { "out", "path", default = "out", help = "folder for the image" },
+  { "tag", "string", default = "1.0", help = "name of the image in its folder" },
+  { "busybox", "path", default = "/bin/busybox", help = "a busybox without shared libraries" },
+  { "compression", "enum", choices = { "gzip", "zstd" }, default = "gzip", help = "of the layers" },
+}
+
+local HERE <const> = arg[0]:match("^(.*)/") or "."
+
+-- Does the program need a loader, and with it shared libraries? Such an ELF file has a segment
+-- PT_INTERP (3). Little-endian 64-bit and 32-bit files are told apart by their fifth byte.
+local function needs_libraries(file)
+  local head = file:read(64) or ""
+  if #head < 64 or head:sub(1, 4) ~= "\127ELF" then
+    return false
+  end
+  local order = head:byte(6) == 2 and ">" or "<"
+  local wide = head:byte(5) == 2
+  local offset = (order .. (wide and "I8" or "I4")):unpack(head, wide and 33 or 29)
+  local size, count = (order .. "I2I2"):unpack(head, wide and 55 or 43)
+  for i = 0, count - 1 do
+    file:seek("set", offset + i * size)
+    if (order .. "I4"):unpack(file:read(4)) == 3 then
+      return true
+    end
+  end
+  return false
+end
+
+-- The names under which this busybox works.
+local function applets(busybox)
+  local names = {}
+  local pipe <close> = assert(io.popen(("'%s' --list"):format(busybox:gsub("'", "'\\''"))))
+  for name in pipe:lines() do
+    names[#names + 1] = name
+  end
+  return names
+end
+
+local function refuse(kind, path, why)
+  error(ctz.error {
+    kind = kind, target = path, message = path .. " " .. why,
+    hint = "apt-get install busybox-static, or name another with busybox=PATH",
+  })
+end
+
+local function check_busybox(path)
+  local file <close> = io.open(path, "rb")
+  if not file then
+    refuse("not_found", path, "is not there")
+  elseif needs_libraries(file) then
+    refuse("unsupported", path, "needs shared libraries")
+  end
+end
+
+-- --- the image ---------------------------------------------------------------------------------
+
+local function server_files(busybox)
+  local files = {
+    ["/bin/busybox"] = { from = busybox, mode = "755" },
+    ["/etc/passwd"] = { text = "root:x:0:0:root:/:/bin/sh\nweb:x:1000:1000:web:/www:/bin/sh\n" },
+    ["/etc/group"] = { text = "root:x:0:\nweb:x:1000:\n" },
+    ["/tmp"] = { dir = true, mode = "1777" },
+  }
+  for _, name in ipairs(applets(busybox)) do
+    if name ~= "busybox" then
+      files["/bin/" .. name] = { link = "busybox" }
+    end
+  end
+  return files
+end
+
+check_busybox(p.busybox)
+local image = ctz.image.assemble {
+  layers = {
+    { files = server_files(p.busybox), comment = "busybox and its names" },
+    { from = HERE .. "/quickstart", to = "/www", comment = "the web site" },
+  },
+  config = {
+    command = { "/bin/busybox", "httpd", "-f", "-p", "8080", "-h", "/www" },
+    env = { PATH = "/bin", HOME = "/www" },
+    ports = { 8080 },
+    user = "1000:1000",
+    workdir = "/www",
+    labels = {
+      ["org.opencontainers.image.title"] = "quickstart",
+      ["org.opencontainers.image.description"] = "A web site of five files, served by busybox",
+    },
+  },
+  compression = p.compression,
+  to = ("oci:%s/quickstart:%s"):format(p.out, p.tag),
+}
+
+-- --- the summary -------------------------------------------------------------------------------
+
+local function row(name, text)
+  print(("%-8s %s"):format(name, text))
+end
+
+if not ctz.mode().json then
+  row("image", image.name)
+  row("digest", image.digest)
+  for i, layer in ipairs(image.layers) do
+    row(i == 1 and "layers" or "", ("%s  %4d entries  %7.1f KiB, %.1f unpacked"):format(layer.digest:sub(1, 19),
+      layer.entries, layer.size_bytes / 1024, layer.uncompressed_bytes / 1024))
+  end
+  row("size", ("%.1f KiB"):format(image.size_bytes / 1024))
+  row("time", ("%.2f s"):format(image.seconds))
+end
+
+return image
