@@ -5,6 +5,7 @@
 #include <fcntl.h>
 #include <lauxlib.h>
 #include <lua.h>
+#include <openssl/crypto.h>
 #include <openssl/evp.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -149,11 +150,14 @@ static EVP_MD *fetch(lua_State *L, int which)
     lua_rawgetp(L, LUA_REGISTRYINDEX, &algorithms_key);
     struct algorithms *all = lua_touserdata(L, -1);
     lua_pop(L, 1); // the registry keeps it
-    if (!all->fetched[which])
+    // OpenSSL 3.0 crashes in the look-up when its own start ran out of memory.
+    if (!all->fetched[which] && OPENSSL_init_crypto(OPENSSL_INIT_LOAD_CONFIG, NULL) &&
+        OSSL_LIB_CTX_get0_global_default())
         all->fetched[which] = EVP_MD_fetch(NULL, openssl_names[which], NULL);
     if (!all->fetched[which]) {
         struct ctz_error err = {0};
-        ctz_error_set(&err, CTZ_ERROR_UNSUPPORTED, "OpenSSL offers no %s", names[which]);
+        ctz_error_set(&err, CTZ_ERROR_IO, "OpenSSL offers no %s, or is out of memory",
+                      names[which]);
         ctz_raise(L, &err);
     }
     return all->fetched[which];

@@ -10,7 +10,10 @@
 
 int ctz_digest_init(struct ctz_digest *digest, struct ctz_error *err)
 {
-    EVP_MD *algorithm = EVP_MD_fetch(NULL, "SHA256", NULL);
+    // OpenSSL 3.0 crashes in the look-up when its own start ran out of memory.
+    bool started =
+        OPENSSL_init_crypto(OPENSSL_INIT_LOAD_CONFIG, NULL) && OSSL_LIB_CTX_get0_global_default();
+    EVP_MD *algorithm = started ? EVP_MD_fetch(NULL, "SHA256", NULL) : NULL;
     digest->context = EVP_MD_CTX_new();
     bool ready =
         algorithm && digest->context && EVP_DigestInit_ex(digest->context, algorithm, NULL);
@@ -18,7 +21,7 @@ int ctz_digest_init(struct ctz_digest *digest, struct ctz_error *err)
     if (ready)
         return 0;
     ctz_digest_clear(digest);
-    return ctz_error_set(err, CTZ_ERROR_INTERNAL, "OpenSSL offers no SHA-256");
+    return ctz_error_set(err, CTZ_ERROR_IO, "OpenSSL offers no SHA-256, or is out of memory");
 }
 
 int ctz_digest_update(struct ctz_digest *digest, const void *bytes, size_t size,
