@@ -1,6 +1,12 @@
 // cli_door.c: what Lua sees of the command line: the door ctz.core.cli.
 // SPDX-License-Identifier: MIT
+#include <dirent.h>
+#include <dlfcn.h>
+#include <errno.h>
 #include <string.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <unistd.h>
 
 #include "host/allow.h"
 #include "host/alloc.h"
@@ -214,6 +220,92 @@ static int l_close_doors(lua_State *L)
     return 1;
 }
 
+// --- this installation ---------------------------------------------------------------------------
+
+// A library is asked through the room that is linked to it.
+static const struct library {
+    const char *name, *room, *function;
+    bool takes_zero; // OpenSSL_version(OPENSSL_VERSION)
+} libraries[] = {
+    {"libcurl", "http", "curl_version", false},
+    {"libyaml", "data", "yaml_get_version_string", false},
+    {"zlib", "image", "zlibVersion", false},
+    {"zstd", "image", "ZSTD_versionString", false},
+    {"OpenSSL", "hash", "OpenSSL_version", true},
+};
+
+static const char *ask_version(void *room, const struct library *library)
+{
+    void *found = dlsym(room, library->function);
+    const char *(*plain)(void);
+    const char *(*with_zero)(int);
+    if (!found)
+        return NULL;
+    memcpy(&plain, &found, sizeof plain);
+    memcpy(&with_zero, &found, sizeof with_zero);
+    return library->takes_zero ? with_zero(0) : plain();
+}
+
+// versions() -> {name = version}: of Lua, libuv and what the rooms are linked to.
+static int l_versions(lua_State *L)
+{
+    lua_newtable(L);
+    set_text(L, "Lua", LUA_RELEASE + strlen("Lua "));
+    set_text(L, "libuv", uv_version_string());
+    for (size_t i = 0; i < CTZ_COUNT(libraries); i++) {
+        const char *path =
+            lua_pushfstring(L, "%s/ctz_core_%s.so", ctz_host(L)->library, libraries[i].room);
+        void *room = dlopen(path, RTLD_NOW | RTLD_LOCAL);
+        lua_pop(L, 1);
+        if (room)
+            set_text(L, libraries[i].name, ask_version(room, &libraries[i]));
+    }
+    return 1;
+}
+
+// rooms() -> {name, ...}: the modules that are installed.
+static int l_rooms(lua_State *L)
+{
+    static const char prefix[] = "ctz_core_", suffix[] = ".so";
+    lua_newtable(L);
+    DIR *dir = opendir(ctz_host(L)->library);
+    lua_Integer count = 0;
+    for (struct dirent *entry; dir && (entry = readdir(dir));) {
+        size_t length = strlen(entry->d_name), extra = sizeof prefix + sizeof suffix - 2;
+        if (length <= extra || strncmp(entry->d_name, prefix, sizeof prefix - 1) != 0 ||
+            strcmp(entry->d_name + length - (sizeof suffix - 1), suffix) != 0)
+            continue;
+        lua_pushlstring(L, entry->d_name + sizeof prefix - 1, length - extra);
+        lua_rawseti(L, -2, ++count);
+    }
+    if (dir)
+        closedir(dir);
+    return 1;
+}
+
+// connects(path) -> true | nil, message: does somebody listen on this unix socket?
+static int l_connects(lua_State *L)
+{
+    const char *path = ctz_check_name(L, 1, "path");
+    struct sockaddr_un address = {.sun_family = AF_UNIX};
+    int error = strlen(path) < sizeof address.sun_path ? 0 : ENAMETOOLONG;
+    if (!error) {
+        strcpy(address.sun_path, path);
+        int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+        if (fd < 0 || connect(fd, (struct sockaddr *)&address, sizeof address) < 0)
+            error = errno;
+        if (fd >= 0)
+            close(fd);
+    }
+    if (!error) {
+        lua_pushboolean(L, true);
+        return 1;
+    }
+    lua_pushnil(L);
+    lua_pushstring(L, strerror(error));
+    return 2;
+}
+
 static const struct ctz_reg functions[] = {
     {"cli.commands", l_commands, CTZ_CAP_PURE, 0, 0},
     {"cli.command", l_command, CTZ_CAP_PURE, 0, 0},
@@ -223,6 +315,9 @@ static const struct ctz_reg functions[] = {
     {"cli.bytes", l_bytes, CTZ_CAP_PURE, 0, 0},
     {"cli.load", l_load, CTZ_CAP_READ, 1, 0},
     {"cli.close_doors", l_close_doors, CTZ_CAP_PURE, 0, 0},
+    {"cli.versions", l_versions, CTZ_CAP_PURE, 0, 0},
+    {"cli.rooms", l_rooms, CTZ_CAP_PURE, 0, 0},
+    {"cli.connects", l_connects, CTZ_CAP_NET, 1, CTZ_REG_READS},
     {NULL, NULL, CTZ_CAP_UNNAMED, 0, 0},
 };
 
