@@ -94,7 +94,7 @@ int ctz_parse_seconds(const char *text, double *seconds, struct ctz_error *err);
 int ctz_cmd_run(struct ctz_host *host);
 int ctz_cmd_eval(struct ctz_host *host);
 int ctz_cmd_version(struct ctz_host *host);
-/// lua/stdlib/ctz/cmd/NAME.lua as the root task: its function gets (options, words, rest) and
+/// lua/stdlib/ctz/cmd/NAME.lua as the root task: its function `run` gets (options, words, rest) and
 /// returns the exit code.
 int ctz_cmd_lua(struct ctz_host *host, const char *name);
 

@@ -40,6 +40,7 @@ static int l_start(lua_State *L)
     lua_getglobal(L, "require");
     lua_pushstring(L, module);
     lua_call(L, 1, 1);
+    lua_getfield(L, -1, "run");
     push_options(L, cli);
     push_words(L, cli->words, cli->word_count);
     push_words(L, cli->rest, cli->rest_count);

@@ -325,7 +325,7 @@ local function show_json(recipes)
   show(json.encode(json.array(out)))
 end
 
-return function(options, words, rest)
+local function run(options, words, rest)
   table.move(rest, 1, #rest, #words + 1, words)
   local luacheck = load_luacheck()
   if not luacheck then
@@ -354,3 +354,5 @@ return function(options, words, rest)
   end
   return code
 end
+
+return { run = run }

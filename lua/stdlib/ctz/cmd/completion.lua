@@ -248,7 +248,7 @@ function shells.fish(commands, common)
   return table.concat(out, "\n") .. "\n"
 end
 
-return function(_, words)
+local function run(_, words)
   local make = shells[words[1]]
   if not make then
     local near = host.nearest(words[1], { "bash", "zsh", "fish" })
@@ -261,3 +261,5 @@ return function(_, words)
   io.write(make(cli.commands()))
   return 0
 end
+
+return { run = run, scripts = shells }

@@ -34,7 +34,7 @@ local function say_unknown(name)
   return 1
 end
 
-return function(options, words)
+local function run(options, words)
   local name = words[1]
   if options.list then
     return show_list(options)
@@ -57,3 +57,5 @@ return function(options, words)
   end
   return 0
 end
+
+return { run = run }

@@ -302,7 +302,7 @@ local function as_json(report)
   return json.encode(report)
 end
 
-return function(options)
+local function run(options)
   local report = task.timeout(PROBE_S * 8, examine)
   if options.json then
     print(as_json(report))
@@ -316,3 +316,5 @@ return function(options)
   end
   return 0
 end
+
+return { run = run }

@@ -120,7 +120,7 @@ local function find(commands, name)
   )
 end
 
-return function(options, words)
+local function run(options, words)
   local commands, common = cli.commands()
   local name = options.help and cli.command() or words[1]
   if options.help and cli.command() == "help" then
@@ -139,3 +139,5 @@ return function(options, words)
   end
   return 0
 end
+
+return { run = run, exit_codes = EXIT_CODES }

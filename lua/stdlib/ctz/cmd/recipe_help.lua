@@ -24,7 +24,7 @@ local function head_of(path)
   return lines
 end
 
-return function(options, words)
+local function run(options, words)
   local path = words[1]
   local declared = require "ctz.cmd.declared"
   local out = head_of(path)
@@ -57,3 +57,5 @@ return function(options, words)
   show(table.concat(out, "\n"))
   return 0
 end
+
+return { run = run }

@@ -181,7 +181,7 @@ local function with_defaults(words)
   return words
 end
 
-return function(options, words, rest)
+local function run(options, words, rest)
   local runner = load_busted()
   if options["test-timeout"] then
     body_s = cli.seconds(options["test-timeout"])
@@ -196,3 +196,5 @@ return function(options, words, rest)
   end
   return 0
 end
+
+return { run = run }
