@@ -234,12 +234,11 @@ static bool read_source_line(const char *at, char *line, size_t size)
     FILE *file = fopen(path, "re");
     if (!file)
         return false;
-    bool found = false;
-    while (number > 0 && fgets(line, (int)size, file))
-        if (strchr(line, '\n') || feof(file)) {
-            number--;
-            found = number == 0;
-        }
+    bool found = false, at_start = true;
+    while (!found && fgets(line, (int)size, file)) { // a long line comes in several pieces
+        found = at_start && --number == 0;
+        at_start = strchr(line, '\n') != NULL;
+    }
     fclose(file);
     line[strcspn(line, "\r\n")] = '\0';
     size_t indent = strspn(line, " \t");
