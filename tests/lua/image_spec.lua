@@ -4,6 +4,8 @@ local ctz = require "ctz"
 local json = require "ctz.json"
 local assemble = ctz.image.assemble
 
+local program = io.popen("readlink /proc/$PPID/exe"):read("l")
+
 local function sh(command)
   assert(os.execute(command), command)
 end
@@ -82,7 +84,8 @@ describe("ctz.image.assemble", function()
   local function fail(opts)
     local value, err = ctz.try(assemble, opts)
     assert.is_nil(value)
-    assert.equal("image.assemble", err.op:match("^image%.assemble"))
+    assert.equal("image.assemble", err.op)
+    assert.matches("image_spec.lua:%d+", err.at)
     return err
   end
 
@@ -478,6 +481,46 @@ describe("ctz.image.assemble", function()
     assert.is_table(assemble(image { layers = { { from = site, to = "/www", exclude = { "pipe" } } } }))
     err = fail(image { layers = { { files = { ["/dev/null"] = { from = "/dev/null" } } } } })
     assert.equal("unsupported", err.kind)
+  end)
+
+  it("raises conflict for a file that changes while it is read", function()
+    -- A file of /proc tells 0 bytes and then gives some.
+    local err = fail(image { layers = { { from = "/proc/version" } } })
+    assert.equal("conflict", err.kind)
+    assert.equal("/proc/version grew while it was read", err.message)
+    assert.equal("/proc/version", err.target)
+    assert.equal(0, blob_count())
+  end)
+
+  it("refuses more entries than the limit allows", function()
+    write(folder .. "/r.lua", ([[
+      require "ctz".image.assemble { layers = { { from = %q } }, to = %q }]]):format(site, "oci:" .. out))
+    local text = table.concat(lines(("'%s' run --limit tar_entries=3 %s/r.lua 2>&1"):format(program, folder)), "\n")
+    assert.matches("holds more than 3 files", text, 1, true)
+    assert.matches("--limit tar_entries=N", text, 1, true)
+  end)
+
+  it("tells the digest and writes nothing in a dry run", function()
+    write(folder .. "/r.lua", ([[
+      print(require "ctz".image.assemble { layers = { { from = %q } }, to = %q }.digest)]]):format(site, "oci:" .. out))
+    local dry = lines(("'%s' run --dry-run %s/r.lua 2>&1"):format(program, folder))
+    assert.is_nil(io.open(out))
+    local real = lines(("'%s' run %s/r.lua"):format(program, folder))
+    assert.same({ ("would write %s/index.json"):format(out), real[1] }, dry)
+  end)
+
+  it("touches what --allow grants, and nothing else", function()
+    write(folder .. "/r.lua", ([[
+      require "ctz".image.assemble { layers = { { from = %q } }, to = %q }]]):format(site, "oci:" .. out))
+    local function run(...)
+      return table.concat(lines(("'%s' run %s %s/r.lua 2>&1"):format(program, ("--allow %s "):rep(select("#", ...))
+        :format(...), folder)), "\n")
+    end
+    assert.matches("may not read " .. site, run("write=" .. out), 1, true)
+    assert.matches("may not write " .. out, run("read=" .. site), 1, true)
+    assert.is_nil(io.open(out))
+    assert.equal("", run("read=" .. site, "write=" .. out))
+    assert.is_table(index())
   end)
 
   it("refuses two entries for one place", function()

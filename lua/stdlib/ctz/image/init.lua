@@ -9,7 +9,8 @@ local layout = require "ctz.image.layout"
 local problems_of = require "ctz.image.problems"
 
 local getenv, date = os.getenv, os.date
-local ipairs, math_type, tonumber, tostring, type = ipairs, math.type, tonumber, tostring, type
+local error, ipairs, math_type, pcall = error, ipairs, math.type, pcall
+local tonumber, tostring, type = tonumber, tostring, type
 
 local OP <const> = "image.assemble"
 local MANIFEST_TYPE <const> = "application/vnd.oci.image.manifest.v1+json"
@@ -220,6 +221,15 @@ local function assemble_image(opts)
   }
 end
 
+-- What failed on the way, in a task of ours or behind the door, is a failure of the call itself.
+local function value_or_raise(ok, value)
+  if not ok and type(value) == "table" and value.op and value.op:find("^image%.assemble") then
+    value.op = OP
+    value.at = value.at or ctz.error({ kind = "internal", message = "" }).at
+  end
+  return ok and value or error(value, 0)
+end
+
 -- --- the module --------------------------------------------------------------------------------
 
 --- ctz.image.assemble(opts) -> ctz.image.Assembled
@@ -272,7 +282,10 @@ local function assemble(opts)
     return assemble_image(opts)
   end
   local limit = type(opts) == "table" and opts.timeout or nil
-  return limit and ctz.timeout(limit, work) or work()
+  if limit then
+    return value_or_raise(pcall(ctz.timeout, limit, work))
+  end
+  return value_or_raise(pcall(work))
 end
 
 return { assemble = assemble }

@@ -11,6 +11,7 @@ local new_error = task.error
 local INDEX_TYPE <const> = "application/vnd.oci.image.index.v1+json"
 local REF_NAME <const> = "org.opencontainers.image.ref.name"
 local INDEX_BYTES <const> = 8 << 20
+local NO_SUCH_FILE <const> = 2 -- ENOENT
 local LOCK_PAUSE_S <const> = 0.02
 
 local OTHER_FORMS <const> = { docker = true, ["docker-archive"] = true, ["oci-archive"] = true, rootfs = true }
@@ -75,8 +76,10 @@ local function broken(path, why)
 end
 
 local function read_index(path)
-  local file <close> = io_open(path, "rb")
-  if not file then
+  local file <close>, why, code = io_open(path, "rb")
+  if not file and code ~= NO_SUCH_FILE then
+    error(new_error { kind = "io", op = "image.assemble", target = path, message = "read " .. why }, 0)
+  elseif not file then
     return { schemaVersion = 2, mediaType = INDEX_TYPE, manifests = json.array {} }
   end
   local text = file:read(INDEX_BYTES + 1)
