@@ -175,8 +175,17 @@ static int print_report(struct ctz_host *host, const char *function, int idx, co
 
 // --- codes ---------------------------------------------------------------------------------------
 
+// A message that Lua itself made about a line of ctz's own modules.
+static bool is_own_bug(lua_State *L)
+{
+    const char *text = lua_type(L, -1) == LUA_TSTRING ? lua_tostring(L, -1) : "";
+    return strncmp(text, "ctz:", 4) == 0 && ctz_place_length(text) > 0;
+}
+
 static int code_of(lua_State *L)
 {
+    if (is_own_bug(L))
+        return CTZ_EXIT_INTERNAL;
     if (!ctz_is_error(L, -1))
         return CTZ_EXIT_FAILED;
     lua_pushliteral(L, "exit_status");
@@ -207,7 +216,7 @@ int ctz_report_error(struct ctz_host *host)
         print_report(host, "failure", -2, text) < 0)
         lua_pop(L, 1); // the text below says it too
     say(host, text);
-    say(host, "\n");
+    say(host, code == CTZ_EXIT_INTERNAL ? "\n  hint: this is a bug of ctz\n" : "\n");
     lua_pop(L, 1);
     say_traceback(host);
     lua_pop(L, 1);

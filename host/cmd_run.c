@@ -6,8 +6,8 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <math.h>
-#include <stdlib.h>
+#include <poll.h>
+#include <signal.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -18,6 +18,7 @@
 #include "host/host.h"
 #include "host/load.h"
 #include "host/luax.h"
+#include "host/signals.h"
 #include "host/task.h"
 
 #define RECIPE_MAX    (64 * CTZ_MIB)
@@ -28,6 +29,23 @@
 
 // --- reading -------------------------------------------------------------------------------------
 
+// Until there is something to read, or Ctrl-C. A signal between the look and the wait is not lost.
+static void wait_readable(struct ctz_host *host, int fd)
+{
+    sigset_t ending, before;
+    sigemptyset(&ending);
+    sigaddset(&ending, SIGINT);
+    sigaddset(&ending, SIGTERM);
+    sigaddset(&ending, SIGHUP);
+    sigprocmask(SIG_BLOCK, &ending, &before);
+    ctz_signals_handle(host);
+    struct pollfd wait = {.fd = fd, .events = POLLIN};
+    if (!host->ending)
+        ppoll(&wait, 1, NULL, &before);
+    sigprocmask(SIG_SETMASK, &before, NULL);
+    ctz_signals_handle(host);
+}
+
 // Returns 0 or an errno.
 static int read_all(struct ctz_host *host, int fd, struct ctz_buffer *text)
 {
@@ -35,16 +53,15 @@ static int read_all(struct ctz_host *host, int fd, struct ctz_buffer *text)
         char *room = ctz_buffer_reserve(text, READ_BYTES);
         if (!room)
             return ENOMEM;
+        wait_readable(host, fd);
+        if (host->ending)
+            return EINTR;
         ssize_t got = read(fd, room, READ_BYTES);
         if (got == 0)
             return 0;
-        if (got > 0)
-            text->length += (size_t)got;
-        else if (errno != EINTR)
+        if (got < 0 && errno != EINTR)
             return errno;
-        uv_run(&host->loop, UV_RUN_NOWAIT); // Ctrl-C while stdin is silent
-        if (host->ending)
-            return EINTR;
+        text->length += got > 0 ? (size_t)got : 0;
     }
     return EFBIG;
 }

@@ -27,8 +27,9 @@ static int usage(const struct ctz_cli *cli, struct ctz_error *err)
         fprintf(stderr, "  cause: %s\n", ctz_error_message(cause));
     if (err->hint)
         fprintf(stderr, "  hint: %s\n", err->hint);
+    int code = err->kind == CTZ_ERROR_USAGE ? CTZ_EXIT_USAGE : CTZ_EXIT_FAILED;
     ctz_error_clear(err);
-    return CTZ_EXIT_USAGE;
+    return code;
 }
 
 static int run_command(struct ctz_host *host)
@@ -50,9 +51,10 @@ int main(int argc, char **argv)
         ctz_cli_clear(&cli);
         return code;
     }
+    errno = ENOMEM; // unless a system call fails
     struct ctz_host *host = ctz_host_new(argv[0]);
     if (!host) {
-        fputs("ctz: cannot start: out of memory\n", stderr);
+        fprintf(stderr, "ctz: cannot start: %s\n", strerror(errno));
         ctz_cli_clear(&cli);
         return CTZ_EXIT_FAILED;
     }

@@ -151,7 +151,7 @@ static void end_at_once(struct ctz_host *host)
     _exit(130);
 }
 
-static void handle_pending(struct ctz_host *host)
+void ctz_signals_handle(struct ctz_host *host)
 {
     struct ctz_signals *signals = host->signals;
     if (signals->show_tasks) {
@@ -179,7 +179,7 @@ static void handle_pending(struct ctz_host *host)
 
 static void on_wake(uv_async_t *handle)
 {
-    handle_pending(handle->data);
+    ctz_signals_handle(handle->data);
 }
 
 // Cancels the scopes around the running task whose deadline has passed.
@@ -205,7 +205,7 @@ static void hook(lua_State *L, lua_Debug *frame)
     struct ctz_host *host = *(struct ctz_host **)lua_getextraspace(L);
     lua_sethook(L, NULL, 0, 0);
     host->signals->hook_is_set = 0;
-    handle_pending(host);
+    ctz_signals_handle(host);
     struct ctz_task *task = host->current;
     if (!task)
         return;

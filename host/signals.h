@@ -15,6 +15,8 @@ struct ctz_host;
 int ctz_signals_open(struct ctz_host *host);
 void ctz_signals_close(struct ctz_host *host);
 
+/// Does what the signals asked for that came since the last look; the loop does it by itself.
+void ctz_signals_handle(struct ctz_host *host);
 /// Lua code with this deadline is about to run.
 void ctz_signals_enter(struct ctz_host *host, uint64_t due_ns);
 /// A resume of `inner` returned to L: a hook that raised in it goes on in L.

@@ -253,6 +253,26 @@ describe("the exit code", function()
     end
   end)
 
+  it("is that of the signal while the recipe is awaited on stdin", function()
+    for signal, code in pairs { INT = 130, TERM = 143 } do
+      local folder = program.folder()
+      -- The signal is sent when the program catches SIGINT (0x2 of SigCgt).
+      local line = [[
+        cd '%s'; mkfifo f; exec 3<>f; '%s' run - <&3 2>err & pid=$!
+        until grep -q 'SigCgt:.*[2367abef]$' /proc/$pid/status; do sleep 0.01; done
+        kill -%s $pid; wait $pid; echo $?]]
+      local result = program.shell(line:format(folder, program.path, signal))
+      program.remove(folder)
+      assert.equal(code .. "\n", result.out)
+    end
+  end)
+
+  it("is 70 for a mistake in a module of ctz itself", function()
+    local result = program.recipe('local f = load("local x = nil + 1", "@ctz:broken.lua") f()')
+    assert.equal(70, result.code)
+    assert.matches("at ctz:broken.lua:1\n  hint: this is a bug of ctz", result.err, 1, true)
+  end)
+
   it("is 141, without a word, when nobody reads stdout any more", function()
     local recipe = 'local ctz = require "ctz" ctz.defer(function() io.open("cleaned", "w"):close() end)\n'
       .. 'while true do pcall(print, ("x"):rep(999)) end'

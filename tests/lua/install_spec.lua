@@ -106,7 +106,8 @@ folder
   it("completes in fish", function()
     local script = [[
       source '%s/share/fish/vendor_completions.d/ctz.fish'
-      complete -C "ctz re"; complete -C "ctz run --pro"; complete -C "ctz help --format m"; complete -C "ctz completion z"
+      complete -C "ctz re"; complete -C "ctz run --pro"
+      complete -C "ctz help --format m"; complete -C "ctz completion z"
     ]]
     local result = program.run({ "-N", "-c", script:format(prefix) }, { program = "fish" })
     assert.equal("", result.err)
