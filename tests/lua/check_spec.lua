@@ -131,6 +131,10 @@ describe("ctz check", function()
     assert.equal("ctz check: luacheck is not installed; install the package lua-check\n", result.err)
   end)
 
+  it("does not check stdin", function()
+    assert.equal(2, program.run({ "check", "-" }, { stdin = "x" }).code)
+  end)
+
   it("is content with every recipe of ctz", function()
     local pipe = io.popen "ls recipes/*.lua 2>/dev/null"
     for path in pipe:lines() do

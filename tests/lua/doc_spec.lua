@@ -38,6 +38,13 @@ describe("ctz doc", function()
     assert.matches("scope:cancel", result.out, 1, true)
   end)
 
+  it("says what an error kind means and who raises it", function()
+    local result = doc "usage"
+    assert.matches("^error kind usage: the call itself is wrong\n\nraised by:\n", result.out)
+    assert.matches("task:await(opts?)", result.out, 1, true)
+    assert.matches("^ctz%.timeout%(", doc("timeout").out)
+  end)
+
   it("names the nearest", function()
     local result = doc "ctz.slep"
     assert.equal(1, result.code)

@@ -79,9 +79,19 @@ local function children_of(path)
   return #children > 0 and children or nil
 end
 
+local function includes(list, value)
+  for _, item in ipairs(list) do
+    if item == value then
+      return true
+    end
+  end
+  return false
+end
+
+-- A name in capitals stands for any: ctz.env.NAME.
 local function is_listed(name, names)
   for _, other in ipairs(names) do
-    if other == name or not other:find "%l" then -- NAME stands for any
+    if other == name or not other:find "%l" then
       return true
     end
   end
@@ -327,6 +337,10 @@ end
 
 local function run(options, words, rest)
   table.move(rest, 1, #rest, #words + 1, words)
+  if includes(words, "-") then
+    io.stderr:write("ctz check: stdin is not checked; name a file\n")
+    return 2
+  end
   local luacheck = load_luacheck()
   if not luacheck then
     io.stderr:write("ctz check: luacheck is not installed; install the package lua-check\n")

@@ -45,7 +45,12 @@ local function run(options, words)
   if page then
     return show_page(page, options)
   end
-  local entries = doctext.find(name)
+  local entries, is_meant = doctext.find(name)
+  local kind = not is_meant and doctext.kind(name)
+  if kind then
+    print(options.json and as_json(kind) or doctext.kind_text(kind))
+    return 0
+  end
   if #entries == 0 then
     return say_unknown(name)
   elseif options.json then

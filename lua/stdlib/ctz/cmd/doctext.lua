@@ -38,6 +38,21 @@ function doctext.page(name)
   end
 end
 
+-- What an error kind means ("not_found"), and who raises it; nil when there is no such kind.
+function doctext.kind(name)
+  for _, kind in ipairs(load_data().kinds) do
+    if kind.name == name then
+      local raised_by = {}
+      for _, entry in ipairs(data.entries) do
+        for _, err in ipairs(entry.errors or {}) do
+          raised_by[#raised_by + 1] = err.kind == name and entry or nil
+        end
+      end
+      return { name = name, text = kind.text, raised_by = raised_by }
+    end
+  end
+end
+
 -- The entries of a module, in the order of the reference.
 function doctext.entries_of(page)
   local entries = {}
@@ -54,8 +69,8 @@ local function is_name_of(entry, name)
   return entry.name == name or entry.name == "ctz." .. name or entry.signature:match "^[%w_.:]+" == name
 end
 
--- The entries meant by a name: the one that is called so, or else all whose last word it is, or
--- else all whose name has it in it.
+-- The entries meant by a name: the one that is called so, or else all whose last word it is, and
+-- true; or else all whose name has it in it, and false.
 function doctext.find(name)
   local exact, last, inside = {}, {}, {}
   local word = name:lower()
@@ -68,7 +83,12 @@ function doctext.find(name)
       inside[#inside + 1] = entry
     end
   end
-  return #exact > 0 and exact or #last > 0 and last or inside
+  if #exact > 0 then
+    return exact, true
+  elseif #last > 0 then
+    return last, true
+  end
+  return inside, false
 end
 
 -- The documented name that was probably meant, or nil.
@@ -202,6 +222,11 @@ end
 function doctext.page_text(page)
   local head = ("%s: %s\n"):format(page.name, page.text or "")
   return head .. "\n" .. doctext.summary(doctext.entries_of(page))
+end
+
+function doctext.kind_text(kind)
+  local head = ("error kind %s: %s\n"):format(kind.name, kind.text)
+  return #kind.raised_by == 0 and head or head .. "\nraised by:\n" .. doctext.summary(kind.raised_by)
 end
 
 -- All modules.

@@ -36,6 +36,7 @@ end
 
 local function man_environment(out)
   add(out, ".SH ENVIRONMENT\n.TP\n.B NO_COLOR\nno colours, when it is set and not empty")
+  add(out, ".TP\n.B LUA_PATH_5_4\nwhere modules are looked for after the recipe's folder and its lua_modules")
   add(out, ".TP\n.B XDG_STATE_HOME\nwhere the history of ctz repl is kept, in ctz/history")
 end
 
