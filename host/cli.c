@@ -146,13 +146,15 @@ int ctz_parse_seconds(const char *text, double *seconds, struct ctz_error *err)
     return 0;
 }
 
-static bool is_choice(const char *choices, const char *value)
+// The place of a value among "a|b|c", or -1.
+static int choice_place(const char *choices, const char *value)
 {
     size_t length = strlen(value);
-    for (const char *at = choices; at; at = strchr(at, '|') ? strchr(at, '|') + 1 : NULL)
+    int place = 0;
+    for (const char *at = choices; at; at = strchr(at, '|') ? strchr(at, '|') + 1 : NULL, place++)
         if (strcspn(at, "|") == length && memcmp(at, value, length) == 0)
-            return true;
-    return false;
+            return place;
+    return -1;
 }
 
 static int check_value(const struct ctz_option *option, const char *value, struct ctz_error *err)
@@ -160,7 +162,7 @@ static int check_value(const struct ctz_option *option, const char *value, struc
     double seconds;
     switch (option->type) {
     case CTZ_OPTION_CHOICE:
-        if (!is_choice(option->value, value))
+        if (choice_place(option->value, value) < 0)
             return ctz_error_set(err, CTZ_ERROR_USAGE, "--%s takes %s, not \"%s\"", option->name,
                                  option->value, value);
         return 0;
@@ -177,8 +179,8 @@ static int check_value(const struct ctz_option *option, const char *value, struc
 
 struct reader {
     struct ctz_cli *cli;
-    char *const *argv;
-    int argc, at;
+    char *const *argv; // ends with NULL
+    int at;
 };
 
 static int take_option(struct reader *reader, const struct ctz_option *option,
@@ -192,11 +194,9 @@ static int take_option(struct reader *reader, const struct ctz_option *option,
             return ctz_error_set(err, CTZ_ERROR_USAGE, "--%s takes no value", option->name);
     } else {
         value = value ? value + 1 : reader->argv[reader->at++];
-        if (!value) {
-            reader->at--;
+        if (!value)
             return ctz_error_set(err, CTZ_ERROR_USAGE, "--%s needs a value: --%s %s", option->name,
                                  option->name, option->value);
-        }
         if (check_value(option, value, err) < 0)
             return -1;
     }
@@ -256,7 +256,7 @@ static int check_words(const struct ctz_cli *cli, struct ctz_error *err)
 int ctz_cli_parse(struct ctz_cli *cli, int argc, char *const *argv, struct ctz_error *err)
 {
     memset(cli, 0, sizeof *cli);
-    struct reader reader = {.cli = cli, .argv = argv, .argc = argc, .at = 1};
+    struct reader reader = {.cli = cli, .argv = argv, .at = 1};
     cli->settings = ctz_calloc((size_t)argc + 1, sizeof *cli->settings);
     cli->words = ctz_calloc((size_t)argc + 1, sizeof *cli->words);
     if (!cli->settings || !cli->words)
@@ -293,20 +293,6 @@ const char *ctz_cli_option(const struct ctz_cli *cli, const char *name, const ch
     return value;
 }
 
-// The place of the value in the list of choices that the option shows; 0 when it was not given.
-static int choice(const struct ctz_cli *cli, const struct ctz_option *option)
-{
-    const char *value = ctz_cli_option(cli, option->name, NULL);
-    int place = 0;
-    for (const char *at = option->value; value && at; place++) {
-        size_t length = strcspn(at, "|");
-        if (strlen(value) == length && memcmp(at, value, length) == 0)
-            return place;
-        at = at[length] ? at + length + 1 : NULL;
-    }
-    return 0;
-}
-
 static bool has(const struct ctz_cli *cli, const char *name)
 {
     return ctz_cli_option(cli, name, NULL) != NULL;
@@ -324,9 +310,9 @@ int ctz_cli_apply(const struct ctz_cli *cli, struct ctz_host *host, struct ctz_e
         const struct ctz_option *option = cli->settings[i].option;
         const char *name = option->name, *value = cli->settings[i].value;
         if (strcmp(name, "progress") == 0)
-            host->progress = (enum ctz_progress)choice(cli, option);
+            host->progress = (enum ctz_progress)choice_place(option->value, value);
         if (strcmp(name, "color") == 0)
-            host->color = (enum ctz_color)choice(cli, option);
+            host->color = (enum ctz_color)choice_place(option->value, value);
         if (strcmp(name, "limit") == 0 && ctz_limits_parse(&host->limits, value, err) < 0)
             return -1;
         if (strcmp(name, "allow") == 0 && ctz_allow_add(&host->allow, value, err) < 0)
