@@ -1,0 +1,370 @@
+// transfer.c: one attempt as libcurl sees it: its options and its callbacks.
+// SPDX-License-Identifier: MIT
+#include "host/http/inner.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#define CONNECT_S     30.0    // a connection that is not there by then is given up
+#define STREAM_BUFFER 131072L // bytes libcurl reads at once for a stream
+#define KEEPALIVE_S   60L     // of silence, before TCP asks whether the other side still lives
+
+// --- callbacks: they copy bytes and set flags ----------------------------------------------------
+
+// libcurl sends a request again by itself when a connection that it used again was dead, also a
+// POST. The second pass is stopped here; ctz_http_request_ended decides what may be sent again.
+static int on_pass(void *context, char *to, char *from, int to_port, int from_port)
+{
+    (void)to, (void)from, (void)to_port, (void)from_port;
+    struct ctz_http_request *request = context;
+    return ++request->passes > 1 ? CURL_PREREQFUNC_ABORT : CURL_PREREQFUNC_OK;
+}
+
+static int is_coded_twice(const struct http_head *head)
+{
+    int codings = 0;
+    const char *name, *value;
+    for (const char *at = NULL; (at = ctz_http_head_next(head, at, &name, &value));)
+        if (strcasecmp(name, "Content-Encoding") == 0)
+            codings += strchr(value, ',') ? 2 : 1;
+    return codings > 1;
+}
+
+// The head is complete: what becomes of the body?
+static int on_head(struct ctz_http_request *request)
+{
+    const struct http_head *head = &request->head;
+    if (head->status == 101)
+        return ctz_error_set(&request->err, CTZ_ERROR_PROTOCOL,
+                             "the server switches protocols (101) unasked");
+    if (request->compressed && is_coded_twice(head))
+        return ctz_error_set(&request->err, CTZ_ERROR_PROTOCOL,
+                             "the body is encoded more than once");
+    request->discard = ctz_http_redirects(request);
+    if (request->discard)
+        return 0;
+    request->hold = !request->stream || (request->collect_errors && head->status >= 400);
+    if (!request->hold)
+        ctz_http_touch(request, CTZ_HTTP_HEAD);
+    return 0;
+}
+
+static size_t on_header(char *line, size_t size, size_t count, void *context)
+{
+    struct ctz_http_request *request = context;
+    bool was_complete = request->head.complete;
+    uint64_t most = ctz_limit(request->client->host, CTZ_LIMIT_HTTP_HEADER_BYTES);
+    if (ctz_http_head_line(&request->head, line, size * count, most, &request->err) < 0)
+        return 0;
+    if (request->head.complete && !was_complete && on_head(request) < 0)
+        return 0;
+    return size * count;
+}
+
+static size_t refuse_size(struct ctz_http_request *request)
+{
+    ctz_error_set(&request->err, CTZ_ERROR_SIZE, "the body is longer than %llu bytes",
+                  (unsigned long long)request->max_body_bytes);
+    ctz_error_hint(&request->err,
+                   "take it piece by piece (stream=true), save it (to=path), or raise max_bytes or "
+                   "--limit http_body_bytes=...");
+    return 0;
+}
+
+static size_t keep(struct ctz_http_request *request, const char *bytes, size_t size)
+{
+    if (ctz_buffer_append(&request->held, bytes, size) < 0) {
+        ctz_error_set(&request->err, CTZ_ERROR_IO, "out of memory");
+        return 0;
+    }
+    request->received += size;
+    return size;
+}
+
+static size_t hold_bytes(struct ctz_http_request *request, const char *bytes, size_t size)
+{
+    if (request->stream && request->held.length + size > HTTP_HELD_ERROR_BYTES) {
+        request->cut = true;
+        keep(request, bytes, HTTP_HELD_ERROR_BYTES - request->held.length);
+        return 0;
+    }
+    if (request->held.length + size > request->max_body_bytes ||
+        (!request->held.length && request->head.length > (int64_t)request->max_body_bytes))
+        return refuse_size(request);
+    return keep(request, bytes, size);
+}
+
+static size_t on_body(char *bytes, size_t unit, size_t count, void *context)
+{
+    struct ctz_http_request *request = context;
+    size_t size = unit * count;
+    if (request->discard) {
+        request->discarded += size;
+        request->cut = request->discarded > HTTP_HELD_ERROR_BYTES;
+        return request->cut ? 0 : size;
+    }
+    if (request->hold)
+        return hold_bytes(request, bytes, size);
+    if (request->held.length - request->held_offset >= request->window) {
+        request->pause_receive = true;
+        return CURL_WRITEFUNC_PAUSE;
+    }
+    ctz_http_touch(request, CTZ_HTTP_DATA);
+    return keep(request, bytes, size);
+}
+
+static size_t on_pull(char *bytes, size_t unit, size_t count, void *context)
+{
+    struct ctz_http_request *request = context;
+    ptrdiff_t got = request->source.pull(request->source.context, bytes, unit * count);
+    if (got == CTZ_HTTP_AGAIN) {
+        request->pause_send = true;
+        return CURL_READFUNC_PAUSE;
+    }
+    if (got > 0)
+        ctz_http_touch(request, CTZ_HTTP_ROOM);
+    return got < 0 ? CURL_READFUNC_ABORT : (size_t)got;
+}
+
+static int on_seek(void *context, curl_off_t offset, int origin)
+{
+    (void)context, (void)offset, (void)origin;
+    return CURL_SEEKFUNC_FAIL; // what is sent again is decided by us
+}
+
+static curl_socket_t on_open(void *context, curlsocktype purpose, struct curl_sockaddr *address)
+{
+    (void)purpose;
+    struct ctz_http_request *request = context;
+    int fault = CTZ_FAULT("connect");
+    curl_socket_t descriptor =
+        fault ? -1 : socket(address->family, address->socktype | SOCK_CLOEXEC, address->protocol);
+    if (descriptor < 0) {
+        request->os_errno = fault ? fault : errno;
+        return CURL_SOCKET_BAD;
+    }
+    ctz_http_socket_opened(request->client, descriptor);
+    return descriptor;
+}
+
+static int on_close(void *context, curl_socket_t descriptor)
+{
+    ctz_http_socket_forget(context, descriptor); // out of the poll set before its number is free
+    return close(descriptor);
+}
+
+// --- options -------------------------------------------------------------------------------------
+
+// Sets one option unless one failed before.
+#define SET(option, value)                                                                         \
+    do {                                                                                           \
+        if (!code)                                                                                 \
+            code = curl_easy_setopt(easy, option, value);                                          \
+    } while (0)
+
+static CURLcode set_callbacks(CURL *easy, struct ctz_http_request *request)
+{
+    CURLcode code = CURLE_OK;
+    SET(CURLOPT_PRIVATE, request->transfer);
+    SET(CURLOPT_ERRORBUFFER, request->transfer->words);
+    SET(CURLOPT_NOSIGNAL, 1L);
+    SET(CURLOPT_HEADERFUNCTION, on_header);
+    SET(CURLOPT_HEADERDATA, request);
+    SET(CURLOPT_WRITEFUNCTION, on_body);
+    SET(CURLOPT_WRITEDATA, request);
+    SET(CURLOPT_OPENSOCKETFUNCTION, on_open);
+    SET(CURLOPT_OPENSOCKETDATA, request);
+    SET(CURLOPT_CLOSESOCKETFUNCTION, on_close);
+    SET(CURLOPT_CLOSESOCKETDATA, request->client);
+    SET(CURLOPT_PREREQFUNCTION, on_pass);
+    SET(CURLOPT_PREREQDATA, request);
+    return code;
+}
+
+// The system's authorities may be named by the environment, as OpenSSL's own programs have it.
+static CURLcode set_authorities(CURL *easy, const struct http_tls *tls)
+{
+    CURLcode code = CURLE_OK;
+    const char *file = getenv("SSL_CERT_FILE"), *folder = getenv("SSL_CERT_DIR");
+    if (tls->ca_pem) {
+        struct curl_blob blob = {tls->ca_pem, strlen(tls->ca_pem), CURL_BLOB_NOCOPY};
+        SET(CURLOPT_CAINFO_BLOB, &blob);
+    }
+    if (tls->ca_file)
+        SET(CURLOPT_CAINFO, tls->ca_file);
+    if (tls->ca_pem || tls->ca_file) {
+        SET(CURLOPT_CAPATH, (char *)NULL);
+        return code;
+    }
+    if (file && *file)
+        SET(CURLOPT_CAINFO, file);
+    if (folder && *folder)
+        SET(CURLOPT_CAPATH, folder);
+    return code;
+}
+
+static CURLcode set_certificate(CURL *easy, const struct http_tls *tls)
+{
+    CURLcode code = CURLE_OK;
+    const char *key_pem = tls->key_pem ? tls->key_pem : tls->key_file ? NULL : tls->cert_pem;
+    const char *key_file = tls->key_file ? tls->key_file : tls->key_pem ? NULL : tls->cert_file;
+    if (tls->cert_pem) {
+        struct curl_blob blob = {tls->cert_pem, strlen(tls->cert_pem), CURL_BLOB_NOCOPY};
+        SET(CURLOPT_SSLCERT_BLOB, &blob);
+    }
+    if (tls->cert_file)
+        SET(CURLOPT_SSLCERT, tls->cert_file);
+    if (key_pem) {
+        struct curl_blob blob = {(char *)key_pem, strlen(key_pem), CURL_BLOB_NOCOPY};
+        SET(CURLOPT_SSLKEY_BLOB, &blob);
+    }
+    if (key_file)
+        SET(CURLOPT_SSLKEY, key_file);
+    return code;
+}
+
+static CURLcode set_tls(CURL *easy, struct ctz_http_request *request)
+{
+    CURLcode code = CURLE_OK;
+    if (!request->url.secure)
+        return code;
+    SET(CURLOPT_SSLVERSION, (long)CURL_SSLVERSION_TLSv1_2);
+    SET(CURLOPT_SSL_VERIFYPEER, request->tls.insecure ? 0L : 1L);
+    SET(CURLOPT_SSL_VERIFYHOST, request->tls.insecure ? 0L : 2L);
+    if (request->tls.insecure)
+        ctz_http_warn_insecure(request->client, request->url.host);
+    if (!code)
+        code = set_authorities(easy, &request->tls);
+    if (!code)
+        code = set_certificate(easy, &request->tls);
+    return code;
+}
+
+static CURLcode set_route(CURL *easy, struct ctz_http_request *request, const char *proxy)
+{
+    CURLcode code = CURLE_OK;
+    double connect_s = request->connect_timeout_s > 0 ? request->connect_timeout_s : CONNECT_S;
+    SET(CURLOPT_PROXY, proxy ? proxy : ""); // never libcurl's own look at the environment
+    if (proxy) {
+        SET(CURLOPT_NOPROXY, "");
+        SET(CURLOPT_SUPPRESS_CONNECT_HEADERS, 1L);
+        SET(CURLOPT_HTTPPROXYTUNNEL, request->upgrade ? 1L : 0L);
+    }
+    if (request->unix_socket)
+        SET(CURLOPT_UNIX_SOCKET_PATH, request->unix_socket);
+    if (request->resolve)
+        SET(CURLOPT_RESOLVE, request->resolve);
+    if (request->connect_to)
+        SET(CURLOPT_CONNECT_TO, request->connect_to);
+    if (request->fresh)
+        SET(CURLOPT_FRESH_CONNECT, 1L);
+    SET(CURLOPT_CONNECTTIMEOUT_MS, (long)(connect_s < 1e6 ? connect_s * 1000 : 1e9));
+    if (request->stream || request->upgrade) {
+        SET(CURLOPT_BUFFERSIZE, STREAM_BUFFER);
+        SET(CURLOPT_TCP_KEEPALIVE, 1L);
+        SET(CURLOPT_TCP_KEEPIDLE, KEEPALIVE_S);
+    }
+    return code;
+}
+
+static CURLcode set_source(CURL *easy, struct ctz_http_request *request)
+{
+    CURLcode code = CURLE_OK;
+    SET(CURLOPT_UPLOAD, 1L);
+    SET(CURLOPT_INFILESIZE_LARGE, (curl_off_t)request->source.length);
+    SET(CURLOPT_READFUNCTION, on_pull);
+    SET(CURLOPT_READDATA, request);
+    SET(CURLOPT_SEEKFUNCTION, on_seek);
+    SET(CURLOPT_SEEKDATA, request);
+    SET(CURLOPT_UPLOAD_BUFFERSIZE, STREAM_BUFFER);
+    return code;
+}
+
+static CURLcode set_method(CURL *easy, struct ctz_http_request *request)
+{
+    CURLcode code = CURLE_OK;
+    const char *method = request->method;
+    if (request->source.pull) {
+        code = set_source(easy, request);
+    } else if (request->has_body) {
+        SET(CURLOPT_POSTFIELDS, request->body ? request->body : "");
+        SET(CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)request->body_size);
+    } else if (strcmp(method, "HEAD") == 0) {
+        SET(CURLOPT_NOBODY, 1L);
+        return code;
+    } else if (strcmp(method, "GET") == 0) {
+        return code;
+    }
+    SET(CURLOPT_CUSTOMREQUEST, method);
+    return code;
+}
+
+// libcurl would add "Expect: 100-continue" to large bodies, and call every body a form.
+static struct curl_slist *header_list(struct ctz_http_request *request)
+{
+    struct curl_slist *list = request->headers.first;
+    if (!request->has_body)
+        return list;
+    if (!ctz_http_lines_find(&request->headers, "Content-Type")) {
+        request->omit[0] = (struct curl_slist){(char *)"Content-Type:", list};
+        list = &request->omit[0];
+    }
+    if (!ctz_http_lines_find(&request->headers, "Expect")) {
+        request->omit[1] = (struct curl_slist){(char *)"Expect:", list};
+        list = &request->omit[1];
+    }
+    return list;
+}
+
+static CURLcode set_http(CURL *easy, struct ctz_http_request *request)
+{
+    CURLcode code = CURLE_OK;
+    bool is_2 = request->version == CTZ_HTTP_2 && !request->stream && !request->upgrade;
+    SET(CURLOPT_URL, request->sent_url ? request->sent_url : request->url.text);
+    SET(CURLOPT_PROTOCOLS_STR, "http,https");
+    SET(CURLOPT_HTTP_VERSION, (long)(is_2 ? CURL_HTTP_VERSION_2TLS : CURL_HTTP_VERSION_1_1));
+    if (is_2)
+        SET(CURLOPT_PIPEWAIT, 1L);
+    SET(CURLOPT_HTTPHEADER, header_list(request));
+    if (!ctz_http_lines_find(&request->headers, "User-Agent"))
+        SET(CURLOPT_USERAGENT, "ctz/" CTZ_VERSION);
+    if (request->compressed && !ctz_http_lines_find(&request->headers, "Accept-Encoding"))
+        SET(CURLOPT_ACCEPT_ENCODING, "");
+    if (request->upgrade)
+        SET(CURLOPT_CONNECT_ONLY, 1L);
+    return code;
+}
+
+int ctz_http_transfer_begin(struct ctz_http_request *request, const char *proxy)
+{
+    struct ctz_http *client = request->client;
+    request->transfer = ctz_http_transfer_get(client);
+    if (!request->transfer)
+        return ctz_error_set(&request->err, CTZ_ERROR_IO, "out of memory");
+    CURL *easy = request->transfer->easy;
+    request->transfer->request = request;
+    request->transfer->words[0] = '\0';
+    CURLcode code = set_callbacks(easy, request);
+    if (!code)
+        code = set_http(easy, request);
+    if (!code)
+        code = set_route(easy, request, proxy);
+    if (!code)
+        code = set_method(easy, request);
+    if (!code)
+        code = set_tls(easy, request);
+    CURLMcode added = code ? CURLM_OK : curl_multi_add_handle(client->multi, easy);
+    if (!code && !added)
+        return 0;
+    if (code)
+        ctz_http_fail_curl(request, code);
+    else
+        ctz_error_set(&request->err, CTZ_ERROR_IO, "libcurl: %s", curl_multi_strerror(added));
+    ctz_http_transfer_put(client, request->transfer);
+    request->transfer = NULL;
+    return -1;
+}

@@ -1,0 +1,136 @@
+// url.c: a URL as its parts: who is asked, and with which credentials.
+// SPDX-License-Identifier: MIT
+#include "host/http/inner.h"
+
+#include <arpa/inet.h>
+#include <ctype.h>
+#include <stdlib.h>
+#include <string.h>
+
+// Longer ones are an attack or an accident; libcurl itself takes 8 MB.
+#define URL_BYTES (64 * CTZ_KIB)
+
+bool ctz_http_is_address(const char *host)
+{
+    struct in_addr address;
+    return host[0] == '[' || inet_pton(AF_INET, host, &address) == 1;
+}
+
+bool ctz_http_same_origin(const struct http_url *a, const struct http_url *b)
+{
+    return a->secure == b->secure && a->port == b->port && strcmp(a->host, b->host) == 0;
+}
+
+void ctz_http_url_clear(struct http_url *url)
+{
+    ctz_free(url->text);
+    ctz_free(url->host);
+    ctz_free(url->user);
+    ctz_free(url->password);
+    memset(url, 0, sizeof *url);
+}
+
+// A part as a string of ours; NULL when it is absent, *failed when memory ran out.
+static char *take_part(CURLU *handle, CURLUPart part, unsigned flags, bool *failed)
+{
+    char *text = NULL;
+    CURLUcode code = curl_url_get(handle, part, &text, flags);
+    if (code == CURLUE_OUT_OF_MEMORY)
+        *failed = true;
+    if (code != CURLUE_OK)
+        return NULL;
+    char *copy = ctz_strdup(text);
+    curl_free(text);
+    *failed |= !copy;
+    return copy;
+}
+
+static int refuse(const char *text, CURLUcode code, struct ctz_error *err)
+{
+    switch (code) {
+    case CURLUE_OUT_OF_MEMORY:
+        return ctz_error_set(err, CTZ_ERROR_IO, "out of memory");
+    case CURLUE_UNSUPPORTED_SCHEME:
+        return ctz_error_set(err, CTZ_ERROR_USAGE, "%s: only http and https are spoken here", text);
+    case CURLUE_BAD_SCHEME:
+        ctz_error_set(err, CTZ_ERROR_USAGE, "\"%s\" is no URL", text);
+        ctz_error_hint(err, "it begins with http:// or https://");
+        return -1;
+    case CURLUE_MALFORMED_INPUT:
+        return ctz_error_set(err, CTZ_ERROR_USAGE, "\"%s\" is no URL: it holds a control byte",
+                             text);
+    default:
+        return ctz_error_set(err, CTZ_ERROR_USAGE, "\"%s\" is no URL: %s", text,
+                             curl_url_strerror(code));
+    }
+}
+
+static int read_parts(struct http_url *url, CURLU *handle, const char *text, struct ctz_error *err)
+{
+    bool failed = false;
+    char *scheme = take_part(handle, CURLUPART_SCHEME, 0, &failed);
+    char *port = take_part(handle, CURLUPART_PORT, CURLU_DEFAULT_PORT, &failed);
+    bool spoken = scheme && (strcmp(scheme, "http") == 0 || strcmp(scheme, "https") == 0);
+    url->secure = spoken && scheme[4] == 's';
+    url->port = port ? (uint16_t)atoi(port) : 0;
+    ctz_free(scheme);
+    ctz_free(port);
+    url->host = take_part(handle, CURLUPART_HOST, CURLU_PUNYCODE, &failed);
+    url->user = take_part(handle, CURLUPART_USER, CURLU_URLDECODE, &failed);
+    url->password = take_part(handle, CURLUPART_PASSWORD, CURLU_URLDECODE, &failed);
+    curl_url_set(handle, CURLUPART_USER, NULL, 0);
+    curl_url_set(handle, CURLUPART_PASSWORD, NULL, 0);
+    curl_url_set(handle, CURLUPART_FRAGMENT, NULL, 0);
+    url->text = take_part(handle, CURLUPART_URL, CURLU_PUNYCODE, &failed);
+    if (failed)
+        return ctz_error_set(err, CTZ_ERROR_IO, "out of memory");
+    if (!spoken)
+        return refuse(text, CURLUE_UNSUPPORTED_SCHEME, err);
+    if (!url->host || !*url->host || !url->text)
+        return ctz_error_set(err, CTZ_ERROR_USAGE, "\"%s\" is no URL: it names no host", text);
+    for (char *at = url->host; *at; at++)
+        *at = (char)tolower((unsigned char)*at);
+    return 0;
+}
+
+int ctz_http_url_parse(struct http_url *url, const char *base, const char *text,
+                       struct ctz_error *err)
+{
+    memset(url, 0, sizeof *url);
+    if (strlen(text) > URL_BYTES)
+        return ctz_error_set(err, CTZ_ERROR_USAGE, "a URL of %zu bytes is longer than %zu",
+                             strlen(text), (size_t)URL_BYTES);
+    const char *slashes = base ? NULL : strstr(text, ":/");
+    if (slashes && strncmp(text, "http", 4) == 0 &&
+        strspn(slashes + 1, "/") != 2) // libcurl takes 1 to 3
+        return refuse(text, CURLUE_BAD_SLASHES, err);
+    CURLU *handle = curl_url();
+    CURLUcode code = handle ? CURLUE_OK : CURLUE_OUT_OF_MEMORY;
+    if (code == CURLUE_OK && base)
+        code = curl_url_set(handle, CURLUPART_URL, base, 0);
+    if (code == CURLUE_OK)
+        code = curl_url_set(handle, CURLUPART_URL, text,
+                            CURLU_URLENCODE | (base ? CURLU_ALLOW_SPACE : 0));
+    int result = code ? refuse(text, code, err) : read_parts(url, handle, text, err);
+    curl_url_cleanup(handle);
+    if (result < 0)
+        ctz_http_url_clear(url);
+    return result;
+}
+
+char *ctz_http_address_of(const struct http_url *url)
+{
+    return ctz_asprintf("%s:%u", url->host, url->port);
+}
+
+char *ctz_http_url_with_host(const struct http_url *url, const char *host)
+{
+    bool failed = false;
+    char *text = NULL;
+    CURLU *handle = curl_url();
+    if (handle && !curl_url_set(handle, CURLUPART_URL, url->text, 0) &&
+        !curl_url_set(handle, CURLUPART_HOST, host, 0))
+        text = take_part(handle, CURLUPART_URL, 0, &failed);
+    curl_url_cleanup(handle);
+    return text;
+}
