@@ -48,6 +48,7 @@
 ---@class ctz
 ---@field base64 ctz.base64
 ---@field hash ctz.hash
+---@field http ctz.http
 ---@field image ctz.image
 ---@field json ctz.json
 ---@field yaml ctz.yaml
