@@ -1,8 +1,9 @@
 #!/usr/bin/env python3
 """host.py CTZ: measures the host beside its peers, in turn, and prints one table.
 
-Every figure is of whole processes: wall, CPU (user + system, children included) and peak resident memory of the
-largest one, as wait4 reports them; medians of the runs. A goal is a ratio to the peer or a bound of its own.
+Every figure is of whole processes: wall and CPU (user + system, children included) as wait4 reports them, medians of
+the runs; peak resident memory of the largest process from one run of its own under time(1), because what wait4 says
+includes this script's own size. A goal is a ratio to the peer or a bound of its own.
 """
 # SPDX-License-Identifier: MIT
 import json
@@ -18,28 +19,40 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 CTZ = os.path.abspath(sys.argv[1]) if len(sys.argv) > 1 else os.path.join(HERE, "../build/release/bin/ctz")
 
 
-def measure(command, **options):
+def measure(command):
     start = time.monotonic()
-    process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, **options)
+    process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE)
     output = process.stdout.read()
     _, status, usage = os.wait4(process.pid, 0)
     wall = time.monotonic() - start
     process.returncode = os.waitstatus_to_exitcode(status)
     if process.returncode != 0:
         raise SystemExit(f"{command} ended with {process.returncode}")
-    return {"wall": wall, "cpu": usage.ru_utime + usage.ru_stime, "rss": usage.ru_maxrss / 1024, "out": output.decode()}
+    return {"wall": wall, "cpu": usage.ru_utime + usage.ru_stime, "out": output.decode()}
 
 
-def medians(runs):
-    return {key: statistics.median(run[key] for run in runs) for key in ("wall", "cpu", "rss")} | {"out": runs[-1]["out"]}
+def peak(command):
+    """Peak resident memory in MB."""
+    timed = subprocess.run(["/usr/bin/time", "-f", "%M", *command], stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
+                           stderr=subprocess.PIPE, check=True)
+    return int(timed.stderr.split()[-1]) / 1024
 
 
-def pair(ours, peer, runs, **options):
+def once(command):
+    return measure(command) | {"rss": peak(command)}
+
+
+def medians(command, runs):
+    return {key: statistics.median(run[key] for run in runs) for key in ("wall", "cpu")} | {
+        "rss": peak(command), "out": runs[-1]["out"]}
+
+
+def pair(ours, peer, runs):
     """Ours and the peer's in turn, so that a drifting machine slows both."""
-    measure(ours, **options)
-    measure(peer, **options)
-    rows = [(measure(ours, **options), measure(peer, **options)) for _ in range(runs)]
-    return medians([a for a, _ in rows]), medians([b for _, b in rows])
+    measure(ours)
+    measure(peer)
+    both = [(measure(ours), measure(peer)) for _ in range(runs)]
+    return medians(ours, [a for a, _ in both]), medians(peer, [b for _, b in both])
 
 
 rows = []
@@ -77,11 +90,11 @@ def start_up(folder):
 
 def tasks():
     recipe = os.path.join(HERE, "tasks.lua")
-    ours = measure(run(recipe, "sleep"))
+    ours = once(run(recipe, "sleep"))
     each = float(ours["out"]) - float(measure(run(recipe, "coroutines"))["out"])
     row("100,000 tasks that sleep once", ours, goal="< 2 s, <= 1536 B each", ok=ours["wall"] < 2 and each <= 1536,
         extra=f"{each:.0f} B each beyond a coroutine")
-    ours = measure(run(recipe, "wake"))
+    ours = once(run(recipe, "wake"))
     rate = float(ours["out"])
     row("wake-ups through ctz.channel", ours, goal=">= 3 M/s", ok=rate >= 3e6, extra=f"{rate / 1e6:.2f} M/s")
 
