@@ -18,13 +18,17 @@
 #define STATUS_MAX_BYTES (16 * CTZ_KIB)
 #define CURSOR_UP_CLEAR  "\r\033[%dA\033[J"
 
+enum { BUFFER_NONE, BUFFER_BLOCKS, BUFFER_LINES };
+
 struct ctz_egress {
     struct ctz_buffer pending; // of stdout
-    struct ctz_buffer status;  // the progress lines that stand on the terminal now, masked
+    struct ctz_buffer status;  // the progress lines at the bottom of the terminal, masked
     struct ctz_mask masks[3];  // by stream: the beginnings of secrets that are kept back
     int failed[3];             // errno by stream
     bool terminal[3];
-    bool line_open; // stderr or a terminal stdout does not stand at the start of a line
+    int buffering;  // of stdout, as ctz_egress_buffer has it
+    bool line_open; // the terminal does not stand at the start of a line
+    bool status_is_drawn;
 };
 
 int ctz_egress_open(struct ctz_host *host)
@@ -35,6 +39,7 @@ int ctz_egress_open(struct ctz_host *host)
     ctz_buffer_init(&egress->pending, OUT_BUFFER_BYTES * 2);
     ctz_buffer_init(&egress->status, STATUS_MAX_BYTES);
     egress->terminal[CTZ_STDOUT] = isatty(CTZ_STDOUT);
+    egress->buffering = egress->terminal[CTZ_STDOUT] ? BUFFER_LINES : BUFFER_BLOCKS;
     egress->terminal[CTZ_STDERR] = isatty(CTZ_STDERR);
     return 0;
 }
@@ -93,8 +98,9 @@ static int write_masked(struct ctz_host *host, enum ctz_stream stream, const cha
 static void erase_status(struct ctz_host *host)
 {
     struct ctz_egress *egress = host->egress;
-    if (egress->status.length == 0)
+    if (!egress->status_is_drawn)
         return;
+    egress->status_is_drawn = false;
     int lines = 0;
     for (size_t i = 0; i < egress->status.length; i++)
         lines += egress->status.bytes[i] == '\n';
@@ -106,11 +112,14 @@ static void erase_status(struct ctz_host *host)
     ctz_buffer_clear(&move);
 }
 
+// Not behind an unfinished line: then they come when it ends.
 static void draw_status(struct ctz_host *host)
 {
     struct ctz_egress *egress = host->egress;
-    if (egress->status.length)
-        write_all(host, CTZ_STDERR, egress->status.bytes, egress->status.length);
+    if (egress->status.length == 0 || egress->line_open)
+        return;
+    write_all(host, CTZ_STDERR, egress->status.bytes, egress->status.length);
+    egress->status_is_drawn = true;
 }
 
 void ctz_egress_status(struct ctz_host *host, const char *lines, size_t size)
@@ -133,16 +142,13 @@ static int write_around_status(struct ctz_host *host, enum ctz_stream stream, co
                                size_t size, enum ctz_mask_end end)
 {
     struct ctz_egress *egress = host->egress;
-    bool shares = egress->terminal[stream] && egress->status.length > 0;
-    if (shares)
-        erase_status(host);
+    if (!egress->terminal[stream])
+        return write_masked(host, stream, bytes, size, end);
+    erase_status(host);
     int result = write_masked(host, stream, bytes, size, end);
-    if (egress->terminal[stream] && size)
+    if (size)
         egress->line_open = bytes[size - 1] != '\n';
-    if (shares && !egress->line_open)
-        draw_status(host);
-    else if (shares)
-        ctz_buffer_clear(&egress->status); // drawn again by the next update
+    draw_status(host);
     return result;
 }
 
@@ -182,8 +188,14 @@ int ctz_egress_write(struct ctz_host *host, enum ctz_stream stream, const char *
         egress->failed[stream] = ENOMEM;
         return -1;
     }
-    bool line_ends = egress->terminal[stream] && size > 0 && memchr(bytes, '\n', size);
-    return line_ends ? flush(host, stream, CTZ_MASK_MORE) : 0;
+    bool shows = egress->buffering == BUFFER_NONE ||
+                 (egress->buffering == BUFFER_LINES && size > 0 && memchr(bytes, '\n', size));
+    return shows ? flush(host, stream, CTZ_MASK_MORE) : 0;
+}
+
+void ctz_egress_buffer(struct ctz_host *host, int mode)
+{
+    host->egress->buffering = mode;
 }
 
 int ctz_egress_error(const struct ctz_host *host, enum ctz_stream stream)

@@ -18,6 +18,9 @@ enum ctz_stream { CTZ_STDOUT = 1, CTZ_STDERR = 2 };
 CTZ_API int ctz_egress_write(struct ctz_host *host, enum ctz_stream stream, const char *bytes,
                              size_t size);
 CTZ_API int ctz_egress_flush(struct ctz_host *host);
+/// As setvbuf of stdout: 0 prints at once, 1 when 64 KiB are pending or the program rests, 2 also
+/// when a line ends.
+CTZ_API void ctz_egress_buffer(struct ctz_host *host, int mode);
 /// The errno that a stream failed with, 0 while it is well.
 CTZ_API int ctz_egress_error(const struct ctz_host *host, enum ctz_stream stream);
 /// Replaces the lines at the bottom of the terminal that show progress; "" removes them. Ignored
