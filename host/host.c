@@ -15,6 +15,7 @@
 #include "host/load.h"
 #include "host/loop.h"
 #include "host/luax.h"
+#include "host/process.h"
 #include "host/secrets.h"
 #include "host/signals.h"
 #include "host/stdio.h"
@@ -116,7 +117,7 @@ struct ctz_host *ctz_host_new(const char *program)
 #endif
     uv_replace_allocator(ctz_malloc, reallocate_for_uv, ctz_calloc, ctz_free);
     if (ctz_loop_open(host) < 0 || ctz_egress_open(host) < 0 || ctz_signals_open(host) < 0 ||
-        find_library(host, program) < 0 || open_lua(host) < 0) {
+        ctz_processes_open(host) < 0 || find_library(host, program) < 0 || open_lua(host) < 0) {
         ctz_host_free(host);
         return NULL;
     }
@@ -131,6 +132,7 @@ void ctz_host_free(struct ctz_host *host)
     host->L = NULL;
     if (host->egress)
         ctz_egress_flush(host);
+    ctz_processes_close(host);
     bool closed = !host->loop.data || ctz_loop_close(host);
     ctz_signals_close(host);
     ctz_egress_close(host);

@@ -18,6 +18,7 @@ struct ctz_egress;
 struct ctz_secrets;
 struct ctz_log;
 struct ctz_signals;
+struct ctz_processes;
 
 /// --progress, in the order of the words auto, tty, plain, json, none.
 enum ctz_progress {
@@ -61,6 +62,7 @@ struct ctz_host {
     struct ctz_secrets *secrets; // what it masks
     struct ctz_log *log;
     struct ctz_signals *signals;
+    struct ctz_processes *processes; // programs that run
 
     void (*on_interrupt)(struct ctz_host *host); // the REPL's Ctrl-C; NULL: it ends the run
     uint64_t root_deadline_ns;                   // --timeout; CTZ_NEVER

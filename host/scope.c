@@ -15,6 +15,7 @@
 #include "host/door.h"
 #include "host/errorlua.h"
 #include "host/luax.h"
+#include "host/process.h"
 #include "host/signals.h"
 
 #define BODY_FRAME 2   // values below the function of a body
@@ -344,6 +345,7 @@ static int end_scope(lua_State *L, struct ctz_scope *scope)
     bool failed = push_outcome(L, scope);
     struct ctz_task *task = scope->task;
     stop_timers(scope);
+    ctz_processes_end_scope(task->host, scope);
     task->scope = scope->outer;
     scope->task = NULL;
     lua_pushnil(L);
@@ -368,6 +370,7 @@ static int end_task(lua_State *L, struct ctz_scope *scope)
         }
     }
     stop_timers(scope);
+    ctz_processes_end_scope(task->host, scope);
     int results = task->failed ? 0 : lua_gettop(L) - BODY_FRAME;
     ctz_task_ended(task);
     return results;

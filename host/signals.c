@@ -12,6 +12,7 @@
 #include "host/alloc.h"
 #include "host/egress.h"
 #include "host/host.h"
+#include "host/process.h"
 #include "host/task.h"
 
 #define GRACE_NS         UINT64_C(1000000000) // a C function that does not return, past its deadline
@@ -72,6 +73,7 @@ static void on_alarm(struct ctz_host *host)
         return;
     if (signals->hook_is_set && now_ns >= signals->due_ns + GRACE_NS) {
         say("ctz: a C function did not return within a second of its deadline; ended\n");
+        ctz_processes_abandon(host);
         _exit(host->root_deadline_ns <= now_ns ? 124 : 1);
     }
     set_hook(host);
@@ -94,6 +96,7 @@ static void handle(int number)
     }
     if (number == SIGINT && ++signals->interrupts > 1 && host->running && signals->hook_is_set) {
         say("\nctz: ended at once, a C function did not return\n");
+        ctz_processes_abandon(host);
         _exit(130);
     }
     if (number == SIGTERM || number == SIGHUP)
@@ -148,6 +151,7 @@ static void end_at_once(struct ctz_host *host)
     print(host, "\nctz: ended at once; these tasks were left as they are:\n");
     ctz_print_tasks(host);
     ctz_egress_flush(host);
+    ctz_processes_abandon(host);
     _exit(130);
 }
 

@@ -83,7 +83,7 @@ void ctz_scope_deadline(struct ctz_scope *scope, double seconds);
 /// Is the wait at the top of this thread part of a clean-up (a close handler, a defer)?
 bool ctz_task_in_cleanup(struct ctz_task *task, lua_State *thread);
 /// Raises cancelled or timeout when the running task's scope is cancelled and it does not clean up.
-void ctz_task_check(lua_State *L);
+CTZ_API void ctz_task_check(lua_State *L);
 /// Pushes "deploy.lua:14" of the line where the task waits, or nil.
 void ctz_task_place(lua_State *L, struct ctz_task *task);
 /// What the task does: "sleep", "ready", "running".
@@ -95,7 +95,7 @@ struct ctz_scope *ctz_scope_open(lua_State *L);
 /// its results: use as `return ctz_scope_run(L)`. Index 2 is the message handler.
 int ctz_scope_run(lua_State *L);
 /// Keeps the function at idx for the end of the scope.
-void ctz_scope_defer(lua_State *L, struct ctz_scope *scope, int idx);
+CTZ_API void ctz_scope_defer(lua_State *L, struct ctz_scope *scope, int idx);
 /// Pushes the userdata that carries a scope's user values.
 void ctz_scope_push_owner(lua_State *L, struct ctz_scope *scope);
 /// User values of a task's or scope's userdata.
@@ -122,7 +122,7 @@ bool ctz_is_scope_function(lua_CFunction function);
 /// Adds a traceback to what is raised, when the run asked for it.
 int ctz_l_message_handler(lua_State *L);
 /// Why the running function cannot wait here, or NULL.
-const char *ctz_task_why_not_waitable(lua_State *L);
+CTZ_API const char *ctz_task_why_not_waitable(lua_State *L);
 /// Called by the body when the task's function and scope are done; the outcome is recorded already.
 void ctz_task_ended(struct ctz_task *task);
 /// Makes the task a child of another scope of the same task.
