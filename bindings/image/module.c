@@ -4,9 +4,11 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <lauxlib.h>
+#include <limits.h>
 #include <lua.h>
 #include <string.h>
 #include <sys/file.h>
+#include <sys/stat.h>
 #include <sys/utsname.h>
 #include <unistd.h>
 
@@ -446,6 +448,37 @@ static int l_replace(lua_State *L)
     return await_write(L, &replace_class, path, text, size);
 }
 
+static int raise_read(lua_State *L, int error_number, const char *path)
+{
+    struct ctz_error err = {0};
+    ctz_error_system(&err, error_number, "read %s", path);
+    ctz_error_target(&err, path);
+    err.kind = CTZ_ERROR_IO;
+    return ctz_raise(L, &err);
+}
+
+// current(path, most) -> text | nil: what stands in a file that is to be replaced, up to `most`
+// bytes: who may replace it may see it.
+static int l_current(lua_State *L)
+{
+    const char *path = ctz_check_name(L, 1, "path");
+    lua_Integer most = ctz_check_integer(L, 2, "most", 0, INT_MAX);
+    struct stat facts;
+    if (stat(path, &facts) != 0)
+        return errno == ENOENT ? 0 : raise_read(L, errno, path);
+    size_t size = (size_t)(facts.st_size < most ? facts.st_size : most);
+    char *text = lua_newuserdatauv(L, size + 1, 0);
+    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+    ssize_t got = fd < 0 ? -1 : read(fd, text, size);
+    int error_number = errno;
+    if (fd >= 0)
+        close(fd);
+    if (got < 0)
+        return raise_read(L, error_number, path);
+    lua_pushlstring(L, text, (size_t)got);
+    return 1;
+}
+
 // lock(folder) -> lock | nil: nil while another task or process holds it. To be closed.
 static int l_lock(lua_State *L)
 {
@@ -547,6 +580,7 @@ static const struct ctz_reg functions[] = {
     {"image.assemble.prepare", l_prepare, CTZ_CAP_WRITE, 1, CTZ_REG_PLANS},
     {"image.assemble.blob", l_blob, CTZ_CAP_WRITE, 1, CTZ_REG_PLANS},
     {"image.assemble.replace", l_replace, CTZ_CAP_WRITE, 1, CTZ_REG_PLANS},
+    {"image.assemble.current", l_current, CTZ_CAP_WRITE, 1, CTZ_REG_READS},
     {"image.assemble.lock", l_lock, CTZ_CAP_WRITE, 1, CTZ_REG_PLANS},
     {"image.assemble.progress", l_progress, CTZ_CAP_PURE, 0, 0},
     {"image.assemble.machine", l_machine, CTZ_CAP_PURE, 0, 0},

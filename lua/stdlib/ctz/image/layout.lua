@@ -5,13 +5,12 @@ local core = require "ctz.core.image"
 local json = require "ctz.json"
 local task = require "ctz.core.task"
 
-local error, io_open, ipairs, pcall, type = error, io.open, ipairs, pcall, type
+local error, ipairs, pcall, type = error, ipairs, pcall, type
 local new_error = task.error
 
 local INDEX_TYPE <const> = "application/vnd.oci.image.index.v1+json"
 local REF_NAME <const> = "org.opencontainers.image.ref.name"
 local INDEX_BYTES <const> = 8 << 20
-local NO_SUCH_FILE <const> = 2 -- ENOENT
 local LOCK_PAUSE_S <const> = 0.02
 
 local OTHER_FORMS <const> = { docker = true, ["docker-archive"] = true, ["oci-archive"] = true, rootfs = true }
@@ -76,15 +75,11 @@ local function broken(path, why)
 end
 
 local function read_index(path)
-  local file <close>, why, code = io_open(path, "rb")
-  if not file and code ~= NO_SUCH_FILE then
-    error(new_error { kind = "io", op = "image.assemble", target = path, message = "read " .. why }, 0)
-  elseif not file then
+  local text = core.current(path, INDEX_BYTES + 1)
+  if not text then
     return { schemaVersion = 2, mediaType = INDEX_TYPE, manifests = json.array {} }
-  end
-  local text = file:read(INDEX_BYTES + 1)
-  if not text or #text > INDEX_BYTES then
-    broken(path, text and "it is over 8 MiB" or "it is empty")
+  elseif text == "" or #text > INDEX_BYTES then
+    broken(path, text ~= "" and "it is over 8 MiB" or "it is empty")
   end
   local ok, index = pcall(json.decode, text)
   if not ok then
