@@ -57,8 +57,8 @@ static int l_open(lua_State *L)
     luaL_openlibs(L);
     ctz_error_init(L);
     ctz_coroutine_init(L);
+    ctz_load_init(L); // before io asks for permission: require reads as it likes
     ctz_stdio_init(L);
-    ctz_load_init(L);
     return 0;
 }
 

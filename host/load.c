@@ -168,12 +168,18 @@ static int l_door(lua_State *L)
     return 1;
 }
 
+// (path): asks for read of a file that the recipe names; modules that it requires are code of ours.
+static int l_loadfile(lua_State *L)
+{
+    ctz_check_name(L, 1, "path");
+    return 0;
+}
+
 // --- boot --------------------------------------------------------------------------------------
 
 static const struct ctz_reg functions[] = {
-    {"load.text", l_text, CTZ_CAP_PURE, 0, 0},
-    {"load.stdlib", l_stdlib, CTZ_CAP_PURE, 0, 0},
-    {"load.door", l_door, CTZ_CAP_PURE, 0, 0},
+    {"load.text", l_text, CTZ_CAP_PURE, 0, 0}, {"load.stdlib", l_stdlib, CTZ_CAP_PURE, 0, 0},
+    {"load.door", l_door, CTZ_CAP_PURE, 0, 0}, {"loadfile", l_loadfile, CTZ_CAP_READ, 1, 0},
     {NULL, NULL, CTZ_CAP_UNNAMED, 0, 0},
 };
 

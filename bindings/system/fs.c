@@ -505,8 +505,8 @@ static int l_readlink(lua_State *L)
 /// @param path string
 /// @return string[]
 /// @error not_found  no such folder
-/// @example ctz.fs.write("b", "") ctz.fs.write("a", "")
-/// @example assert(table.concat(ctz.fs.list("."), " ") == "a b")
+/// @example ctz.fs.mkdir("d") ctz.fs.write("d/b", "") ctz.fs.write("d/a", "")
+/// @example assert(table.concat(ctz.fs.list("d"), " ") == "a b")
 static int l_list(lua_State *L)
 {
     return ctz_await(L, new_file_op(L, &list_class, ctz_check_name(L, 1, "path"), NULL));
@@ -622,6 +622,7 @@ static const char *push_trimmed(lua_State *L, const char *path)
 static int l_remove(lua_State *L)
 {
     static const char *const options[] = {"recursive", "absent_ok", NULL};
+    lua_settop(L, 2);
     const char *path = push_trimmed(L, ctz_check_name(L, 1, "path"));
     ctz_opts_check(L, 2, options);
     bool recursive = ctz_opt_bool(L, 2, "recursive", false);
@@ -652,6 +653,7 @@ static int l_remove(lua_State *L)
 static int l_copy(lua_State *L)
 {
     static const char *const options[] = {"recursive", NULL};
+    lua_settop(L, 3);
     const char *from = ctz_check_name(L, 1, "from");
     const char *to = push_trimmed(L, ctz_check_name(L, 2, "to"));
     ctz_opts_check(L, 3, options);
@@ -678,6 +680,7 @@ static int l_copy(lua_State *L)
 /// @example ctz.fs.write("a", "text") ctz.fs.move("a", "b") assert(not ctz.fs.exists("a"))
 static int l_move(lua_State *L)
 {
+    lua_settop(L, 2);
     const char *from = push_trimmed(L, ctz_check_name(L, 1, "from"));
     const char *to = push_trimmed(L, ctz_check_name(L, 2, "to"));
     allow_name(L, CTZ_CAP_WRITE, from);

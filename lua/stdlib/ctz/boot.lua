@@ -8,7 +8,7 @@ local core = ...
 local loaded, searchpath = package.loaded, package.searchpath
 local open, select, type, error, rawget = io.open, select, type, error, rawget
 local config_cpath, environment_path = package.cpath, package.path
-local door, stdlib, text = core.door, core.stdlib, core.text
+local door, stdlib, text, may_read = core.door, core.stdlib, core.text, core.loadfile
 
 -- --- text only ---------------------------------------------------------------------------------
 
@@ -40,9 +40,8 @@ local function read_file(path)
   return content, failure
 end
 
---- loadfile as in Lua 5.4, for text only.
-function loadfile(path, mode, ...)
-  only_text(mode)
+-- The file as a function, as loadfile has it; nobody is asked.
+local function load_file(path, ...)
   local content, message = read_file(path)
   if not content then
     return nil, "cannot open " .. message
@@ -51,6 +50,13 @@ function loadfile(path, mode, ...)
     return text(content, "@" .. path)
   end
   return text(content, "@" .. path, (...))
+end
+
+--- loadfile as in Lua 5.4, for text only.
+function loadfile(path, mode, ...)
+  only_text(mode)
+  may_read(path)
+  return load_file(path, ...)
 end
 
 function dofile(path)
@@ -86,7 +92,7 @@ local function find(name)
   end
   local path, places = searchpath(name, package.path)
   if path then
-    local chunk, message = loadfile(path)
+    local chunk, message = load_file(path)
     if not chunk then
       error(message, 0)
     end
