@@ -14,7 +14,7 @@
 #include "host/spawn.h"
 #include "host/task.h"
 
-#define HANDLE_CLASS   "ctz.process"
+#define HANDLE_CLASS   "ctz.process.Child"
 #define ITERATOR_CLASS "ctz.process.iterator"
 #define NEXT_LINE      "ctz.process.next_line" // registry: the function that lines() returns
 
@@ -138,7 +138,7 @@ static int start_handle(lua_State *L)
     return handle->process ? 1 : ctz_raise(L, &err);
 }
 
-/// ctz.process.spawn(argv, opts?) -> ctz.process
+/// ctz.process.spawn(argv, opts?) -> ctz.process.Child
 /// Starts a program and returns a handle at once: read its output part by part, write to it, wait
 /// for it. The program is slowed down when its output is read slowly. It ends at the latest with
 /// the scope it was started in; `local child <close> = ...` ends it with the block. Options are
@@ -148,8 +148,13 @@ static int start_handle(lua_State *L)
 /// @param opts.stdout? "stream"|"capture"|"inherit"|"null"  stream: for child:lines and
 /// child:read; capture: for the result of child:wait; default "stream"
 /// @param opts.stderr? "stream"|"capture"|"inherit"|"null"  default "inherit"
+/// @param opts.combined? boolean  stderr goes where stdout goes
+/// @param opts.cwd? string
+/// @param opts.env? table<string, string|ctz.secret|false>
+/// @param opts.env_clear? boolean
+/// @param opts.pty? boolean|{rows: integer, columns: integer}
 /// @param opts.timeout? ctz.seconds  of its whole life
-/// @return ctz.process
+/// @return ctz.process.Child
 /// @error not_found  no such program
 /// @example local child <close> = ctz.process.spawn({"cat"}, {stdin = "pipe"})
 /// @example child:write("one\ntwo\n") child:close_stdin()
@@ -212,7 +217,7 @@ static struct ctz_input *check_output(lua_State *L, struct ctz_process *process,
     return ctz_process_output_of(process, stream);
 }
 
-/// process:read(format?, opts?) -> string|number|nil
+/// child:read(format?, opts?) -> string|number|nil
 /// The next of its output: some bytes as they come, or what a format of Lua's file:read asks for
 /// ("l", "L", "n", "a", a number of bytes). nil at the end.
 /// @async
@@ -255,7 +260,7 @@ static int l_next_line(lua_State *L)
                           ctz_limit(ctz_host(L), CTZ_LIMIT_LOG_LINE_BYTES));
 }
 
-/// process:lines(opts?) -> fun(): string
+/// child:lines(opts?) -> fun(): string
 /// Iterates over the lines of its output, without the line ends, as they come.
 /// @async
 /// @param opts.stream? "stdout"|"stderr"  default "stdout"
@@ -280,7 +285,7 @@ static int l_lines(lua_State *L)
     return 2;
 }
 
-/// process:write(text, opts?) -> true
+/// child:write(text, opts?) -> true
 /// Writes to its stdin; returns when the pipe has taken it all.
 /// @async
 /// @param text string|ctz.secret
@@ -307,7 +312,7 @@ static int l_write(lua_State *L)
     return ctz_output_write(L, output, 2, timeout_s, NULL);
 }
 
-/// process:close_stdin() -> true
+/// child:close_stdin() -> true
 /// Ends its input, once what was written has been taken.
 /// @example local child <close> = ctz.process.spawn({"wc", "-c"}, {stdin = "pipe"})
 /// @example child:write("12345") child:close_stdin() assert(child:read("n") == 5)
@@ -318,7 +323,7 @@ static int l_close_stdin(lua_State *L)
     return 1;
 }
 
-/// process:wait(opts?) -> ctz.process.Result
+/// child:wait(opts?) -> ctz.process.Result
 /// Waits for its end and returns what run returns; output that nobody has read is in it.
 /// @async
 /// @param opts.check? boolean  false: return whatever the code is; default true
@@ -359,7 +364,7 @@ static int check_signal(lua_State *L, int arg)
                      ctz_function_name(L), name);
 }
 
-/// process:kill(signal?) -> true
+/// child:kill(signal?) -> true
 /// Sends a signal to the program and its children. True also when it has ended.
 /// @param signal? string|integer  "TERM" (default), "HUP", 9, ...
 /// @error usage  no such signal
@@ -373,7 +378,7 @@ static int l_kill(lua_State *L)
     return 1;
 }
 
-/// process:close() -> true
+/// child:close() -> true
 /// Ends the program if it runs (SIGTERM, after 2 s SIGKILL) and waits until nothing of its process
 /// group is left. `<close>` does it by itself.
 /// @async
@@ -395,7 +400,7 @@ static int l_gc(lua_State *L)
 
 static int l_tostring(lua_State *L)
 {
-    lua_pushfstring(L, "ctz.process (%s)", ctz_process_title(check_process(L)));
+    lua_pushfstring(L, "ctz.process.Child (%s)", ctz_process_title(check_process(L)));
     return 1;
 }
 
@@ -415,16 +420,16 @@ static int l_index(lua_State *L)
 }
 
 static const struct ctz_reg methods[] = {
-    {"process.read", l_read, CTZ_CAP_HELD, 0, 0},
-    {"process.lines", l_lines, CTZ_CAP_HELD, 0, 0},
-    {"process.write", l_write, CTZ_CAP_HELD, 0, 0},
-    {"process.close_stdin", l_close_stdin, CTZ_CAP_HELD, 0, 0},
-    {"process.wait", l_wait, CTZ_CAP_HELD, 0, 0},
-    {"process.kill", l_kill, CTZ_CAP_HELD, 0, 0},
-    {"process.close", l_close, CTZ_CAP_HELD, 0, 0},
-    {"process.__close", l_close, CTZ_CAP_HELD, 0, 0},
-    {"process.__gc", l_gc, CTZ_CAP_HELD, 0, 0},
-    {"process.__tostring", l_tostring, CTZ_CAP_PURE, 0, 0},
+    {"process.child.read", l_read, CTZ_CAP_HELD, 0, 0},
+    {"process.child.lines", l_lines, CTZ_CAP_HELD, 0, 0},
+    {"process.child.write", l_write, CTZ_CAP_HELD, 0, 0},
+    {"process.child.close_stdin", l_close_stdin, CTZ_CAP_HELD, 0, 0},
+    {"process.child.wait", l_wait, CTZ_CAP_HELD, 0, 0},
+    {"process.child.kill", l_kill, CTZ_CAP_HELD, 0, 0},
+    {"process.child.close", l_close, CTZ_CAP_HELD, 0, 0},
+    {"process.child.__close", l_close, CTZ_CAP_HELD, 0, 0},
+    {"process.child.__gc", l_gc, CTZ_CAP_HELD, 0, 0},
+    {"process.child.__tostring", l_tostring, CTZ_CAP_PURE, 0, 0},
     {NULL, NULL, CTZ_CAP_UNNAMED, 0, 0},
 };
 
@@ -433,7 +438,7 @@ static const struct ctz_reg iterator_methods[] = {
 };
 
 static const struct ctz_reg iterating[] = {
-    {"process.lines", l_next_line, CTZ_CAP_HELD, 0, 0},
+    {"process.child.lines", l_next_line, CTZ_CAP_HELD, 0, 0},
     {NULL, NULL, CTZ_CAP_UNNAMED, 0, 0},
 };
 

@@ -47,10 +47,15 @@
 ---tasks and what they are composed of; the other modules load on first use.
 ---@class ctz
 ---@field base64 ctz.base64
+---@field env ctz.env
+---@field fs ctz.fs
 ---@field hash ctz.hash
 ---@field http ctz.http
 ---@field image ctz.image
 ---@field json ctz.json
+---@field path ctz.path
+---@field process ctz.process
+---@field time ctz.time
 ---@field yaml ctz.yaml
 local ctz = {}
 
