@@ -87,6 +87,20 @@ describe("ctz test", function()
     assert.matches("bad argument 'seconds'", text, 1, true)
   end)
 
+  it("names the package in one line when busted is not there", function()
+    local pipe = io.popen(("LUA_PATH_5_4='/nowhere/?.lua' '%s' test 2>&1; echo exit=$?"):format(program))
+    local text = pipe:read "a"
+    pipe:close()
+    assert.equal("ctz test: busted is not installed; install the package lua-busted\nexit=69\n", text)
+  end)
+
+  it("ends a hanging before_each, and goes on", function()
+    local text, code = run("before_each(function() ctz.sleep(99) end) it('a', function() end) it('b', function() end)",
+      "--test-timeout=0.02")
+    assert.equal(1, code)
+    assert.matches("before_each", text, 1, true)
+  end)
+
   it("is not content with files that hold no test", function()
     local text, code = run ""
     assert.equal(1, code)

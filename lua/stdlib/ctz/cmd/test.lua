@@ -8,7 +8,7 @@
 local cli = require "ctz.core.cli"
 local task = require "ctz.core.task"
 
-local REST_S <const> = 10 -- for before_each and after_each, beside the test's own deadline
+local REST_S <const> = 10 -- at most, for before_each and after_each beside the test itself
 local DEFAULT_FOLDERS <const> = { "tests/lua", "spec" }
 
 local body_s = 60 -- deadline of a test; --test-timeout
@@ -84,7 +84,7 @@ local function adapt(busted)
   busted.subscribe({ "register", "pending" }, count)
 
   local safe, get_trace, fail = busted.safe, busted.getTrace, busted.fail
-  local executors = { it = body_s + REST_S, describe = math.huge, file = math.huge }
+  local executors = { it = body_s + math.min(REST_S, body_s), describe = math.huge, file = math.huge }
 
   function busted.getTrace(element, level, message)
     local trace = first_traces[message == nil and NOTHING or message]
