@@ -8,6 +8,15 @@ local PROBE_S <const> = 2
 
 -- --- this installation -----------------------------------------------------------------------------
 
+-- "OpenSSL 3.0.22 25 Aug 2026" and "libcurl/7.88.1 zlib/1.2.13 ..." say 3.0.22 and 7.88.1.
+local function look_at_versions()
+  local versions = cli.versions()
+  for name, text in pairs(versions) do
+    versions[name] = text:match "%d[%w.]*" or text
+  end
+  return versions
+end
+
 local function look_at_rooms()
   local rooms = {}
   for _, name in ipairs(cli.rooms()) do
@@ -188,7 +197,7 @@ local function examine()
   local report = {
     version = host.version,
     program = host.program,
-    versions = cli.versions(),
+    versions = look_at_versions(),
     rooms = look_at_rooms(),
     engines = engines,
     kubernetes = look_at_kubernetes(),
