@@ -1,7 +1,7 @@
-"""json.py: the peer of json.lua: Python's json module, accelerated in C.
+"""json_peer.py: the peer of json.lua: Python's json module, accelerated in C.
 
-Usage: python3 bench/json.py FILE                   once in and out; prints the size of what it wrote
-       python3 bench/json.py rounds FILE [ROUNDS]   one line of JSON: best seconds and peak memory
+Usage: python3 bench/json_peer.py FILE                   once in and out; prints the size of what it wrote
+       python3 bench/json_peer.py rounds FILE [ROUNDS]   one line of JSON: best seconds and peak memory
 SPDX-License-Identifier: MIT
 """
 import sys
