@@ -3,6 +3,8 @@
 #include <dirent.h>
 #include <dlfcn.h>
 #include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/un.h>
@@ -15,7 +17,8 @@
 #include "host/host.h"
 #include "host/luax.h"
 
-#define ARGS "ctz.args" // registry
+#define ARGS         "ctz.args" // registry
+#define SECRET_BYTES 65536
 
 // --- the table -----------------------------------------------------------------------------------
 
@@ -199,6 +202,64 @@ static int l_bytes(lua_State *L)
     return 1;
 }
 
+// Did the user write name=TEXT? Then what it names is granted.
+static bool is_given(const struct ctz_cli *cli, const char *text)
+{
+    for (size_t i = 0; cli && i < cli->word_count; i++) {
+        const char *equals = strchr(cli->words[i], '=');
+        if (equals && strcmp(equals + 1, text) == 0)
+            return true;
+    }
+    return false;
+}
+
+// Returns the number of bytes, or -1 with errno set.
+static ssize_t read_start(const char *path, char *room, size_t size)
+{
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    size_t length = 0;
+    ssize_t got = fd < 0 ? -1 : 1;
+    while (got > 0 && length < size) {
+        got = read(fd, room + length, size - length);
+        if (got < 0 && errno == EINTR)
+            got = 1;
+        else if (got > 0)
+            length += (size_t)got;
+    }
+    if (fd >= 0)
+        close(fd);
+    return got < 0 ? -1 : (ssize_t)length;
+}
+
+// secret("@path" or "env:NAME") -> string | nil, message
+static int l_secret(lua_State *L)
+{
+    const char *text = ctz_check_name(L, 1, "text");
+    bool is_file = text[0] == '@';
+    const char *subject = text + (is_file ? strlen("@") : strlen("env:"));
+    if (!is_file && strncmp(text, "env:", 4) != 0)
+        return ctz_bad_argument(L, 1, "text", "@FILE or env:NAME");
+    if (!is_given(ctz_host(L)->cli, text))
+        ctz_allow(L, is_file ? CTZ_CAP_READ : CTZ_CAP_ENV, subject);
+    if (!is_file) {
+        lua_pushstring(L, getenv(subject));
+        lua_pushfstring(L, "the environment variable %s is not set", subject);
+        return 2;
+    }
+    luaL_Buffer buffer;
+    char *room = luaL_buffinitsize(L, &buffer, SECRET_BYTES);
+    ssize_t length = read_start(subject, room, SECRET_BYTES);
+    if (length < 0) {
+        int error = errno;
+        luaL_pushresultsize(&buffer, 0);
+        lua_pushnil(L);
+        lua_pushfstring(L, "%s: %s", subject, strerror(error));
+        return 2;
+    }
+    luaL_pushresultsize(&buffer, (size_t)length);
+    return 1;
+}
+
 // --- looking at a recipe -------------------------------------------------------------------------
 
 // load(path) -> function: the recipe with globals of its own; raises why it does not load
@@ -313,6 +374,7 @@ static const struct ctz_reg functions[] = {
     {"cli.word_count", l_word_count, CTZ_CAP_PURE, 0, 0},
     {"cli.seconds", l_seconds, CTZ_CAP_PURE, 0, 0},
     {"cli.bytes", l_bytes, CTZ_CAP_PURE, 0, 0},
+    {"cli.secret", l_secret, CTZ_CAP_READ, 0, CTZ_REG_READS},
     {"cli.load", l_load, CTZ_CAP_READ, 1, 0},
     {"cli.close_doors", l_close_doors, CTZ_CAP_PURE, 0, 0},
     {"cli.versions", l_versions, CTZ_CAP_PURE, 0, 0},

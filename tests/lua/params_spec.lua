@@ -188,6 +188,20 @@ describe("a secret parameter", function()
     assert.is_nil((result.err .. result.out):find("s3cr3t-value", 1, true))
   end)
 
+  it("may be read under --allow when the user named its source, not when the recipe did", function()
+    local folder = program.folder()
+    program.write(folder .. "/token", "s3cr3t-value")
+    local granted = { "--allow", "read=/nowhere", "token=@" .. folder .. "/token" }
+    assert.equal(0, program.recipe(recipe, granted).code)
+    granted[3] = "token=env:MY_TOKEN"
+    assert.equal(0, program.recipe(recipe, granted, { environment = "MY_TOKEN=s3cr3t-value" }).code)
+    local own = ('require"ctz".params{{"token", "secret", default="@%s/token"}}'):format(folder)
+    local denied = program.recipe(own, { "--allow", "read=/nowhere" })
+    assert.equal(1, denied.code)
+    assert.matches("this run may not read", denied.err, 1, true)
+    program.remove(folder)
+  end)
+
   it("is refused when its source is not there or empty", function()
     assert.matches("NOT_SET_XY is not set", program.recipe(recipe, { "token=env:NOT_SET_XY" }).err, 1, true)
     assert.matches("No such file", program.recipe(recipe, { "token=@/nowhere/x" }).err, 1, true)

@@ -7,11 +7,11 @@ local cli = require "ctz.core.cli"
 local host = require "ctz.core.host"
 local task = require "ctz.core.task"
 
-local error, getenv, ipairs, io_open = error, os.getenv, ipairs, io.open
+local error, ipairs, io_stdin = error, ipairs, io.stdin
 local math_type, tointeger, tonumber, tostring, type = math.type, math.tointeger, tonumber, tostring, type
 local nearest = host.nearest
 
-local SECRET_BYTES <const> = 1 << 20
+local SECRET_BYTES <const> = 1 << 16
 
 local function usage(text, ...)
   error(task.error { kind = "usage", op = "params", message = text:format(...) }, 0)
@@ -145,8 +145,8 @@ function readers.list(text, declaration)
   return list
 end
 
-local function read_stream(stream)
-  local text, message = stream:read(SECRET_BYTES)
+local function read_stdin()
+  local text, message = io_stdin:read(SECRET_BYTES)
   if not text and not message then
     return "" -- the end
   end
@@ -155,19 +155,11 @@ end
 
 -- A secret is named, not written: @FILE, @- (stdin) or env:NAME. Returns nil and why not.
 local function read_secret(text)
-  local variable, path = text:match "^env:(.+)$", text:match "^@(.+)$"
   local value, message
-  if variable then
-    value, message = getenv(variable), ("the environment variable %s is not set"):format(variable)
-  elseif path == "-" then
-    value, message = read_stream(io.stdin)
-  elseif path then
-    local file
-    file, message = io_open(path, "rb")
-    if file then
-      value, message = read_stream(file)
-      file:close()
-    end
+  if text == "@-" then
+    value, message = read_stdin()
+  elseif text:find "^@." or text:find "^env:." then
+    value, message = cli.secret(text)
   else
     return nil, "a secret is not written on the command line: use @FILE, @- (stdin) or env:NAME"
   end
