@@ -44,12 +44,16 @@ local function needs_libraries(file)
   return false
 end
 
+-- Programs are not run in these modes.
+local can_ask <const> = not (ctz.mode().dry_run or ctz.mode().simulate)
+
 -- The names under which this busybox works.
 local function applets(busybox)
   local names = {}
-  local pipe <close> = assert(io.popen(("'%s' --list"):format(busybox:gsub("'", "'\\''"))))
-  for name in pipe:lines() do
-    names[#names + 1] = name
+  if can_ask then
+    for name in ctz.process.run({ busybox, "--list" }).stdout:gmatch("[^\n]+") do
+      names[#names + 1] = name
+    end
   end
   return names
 end
@@ -123,6 +127,9 @@ if not ctz.mode().json then
   end
   row("size", ("%.1f KiB"):format(image.size_bytes / 1024))
   row("time", ("%.2f s"):format(image.seconds))
+  if not can_ask then
+    row("note", "busybox was not asked for its names in this mode: /bin has no links, the digest differs")
+  end
 end
 
 return image

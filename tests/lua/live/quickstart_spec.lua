@@ -177,6 +177,15 @@ describe("recipes/quickstart.lua #live", function()
     assert.not_equal(0, made)
   end)
 
+  it("writes nothing in a dry run, and says what it would write", function()
+    local text, code = run "--dry-run"
+    assert.equal(0, code, text)
+    assert.matches("would write out/quickstart/index.json", text, 1, true)
+    assert.matches("digest   sha256:%x+\n", text)
+    local _, made = sh("ls %s/out", folder)
+    assert.not_equal(0, made)
+  end)
+
   it("keeps what the folder held when it runs again with another tag", function()
     image()
     check("cd %s && '%s' run '%s' tag=2.0", folder, program, recipe)
