@@ -46,6 +46,7 @@ struct ctz_host {
     struct ctz_task *root;                     // the recipe
     struct ctz_task *current;                  // the task that runs now, NULL between tasks
     lua_State *volatile running;               // its innermost thread: what a signal may hook
+    volatile sig_atomic_t hook_wanted;         // a signal waits for the next Lua instruction
     uint64_t last_task_id;
     unsigned long resumes; // since the last look at the loop
     unsigned unwaitable;   // > 0: a resumer of the running coroutine cannot yield

@@ -350,7 +350,7 @@ static int end_scope(lua_State *L, struct ctz_scope *scope)
     scope->task = NULL;
     lua_pushnil(L);
     lua_rawsetp(L, LUA_REGISTRYINDEX, scope);
-    ctz_signals_enter(task->host, task->scope->due_ns);
+    ctz_signals_enter(task->host, task);
     return failed ? lua_error(L) : lua_gettop(L) - BODY_FRAME;
 }
 

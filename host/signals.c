@@ -38,9 +38,12 @@ static struct ctz_host *volatile signalled;
 
 static void hook(lua_State *L, lua_Debug *frame);
 
+// The thread that runs may end or wait before its next instruction, and between tasks none runs:
+// so the next one that is resumed gets the hook too, until it has run.
 static void set_hook(struct ctz_host *host)
 {
     lua_State *running = host->running;
+    host->hook_wanted = 1;
     if (running) {
         host->signals->hook_is_set = 1;
         lua_sethook(running, hook, LUA_MASKCALL | LUA_MASKRET | LUA_MASKLINE | LUA_MASKCOUNT, 1);
@@ -69,8 +72,13 @@ static void on_alarm(struct ctz_host *host)
     struct ctz_signals *signals = host->signals;
     signals->alarm_ns = CTZ_NEVER;
     uint64_t now_ns = ctz_now();
-    if (!host->running || now_ns < signals->due_ns)
+    if (!host->running)
+        return;                     // the next task sets it anew
+    if (now_ns < signals->due_ns) { // it was set for other code
+        if (signals->due_ns != CTZ_NEVER)
+            set_alarm(signals, signals->due_ns);
         return;
+    }
     if (signals->hook_is_set && now_ns >= signals->due_ns + GRACE_NS) {
         say("ctz: a C function did not return within a second of its deadline; ended\n");
         ctz_processes_abandon(host);
@@ -183,21 +191,57 @@ void ctz_signals_handle(struct ctz_host *host)
 
 static void on_wake(uv_async_t *handle)
 {
-    ctz_signals_handle(handle->data);
+    struct ctz_host *host = handle->data;
+    host->hook_wanted = 0;
+    ctz_signals_handle(host);
 }
 
-// Cancels the scopes around the running task whose deadline has passed.
-static void cancel_overdue(struct ctz_task *task, uint64_t now_ns)
+static struct ctz_scope *around(const struct ctz_scope *scope)
 {
-    struct ctz_scope *scope = task->scope;
-    while (scope) {
-        struct ctz_scope *around = scope->outer ? scope->outer : scope->task->parent;
-        if (scope->deadline.armed && scope->deadline.due_ns <= now_ns) {
-            ctz_timer_stop(task->host, &scope->deadline);
-            ctz_scope_cancel(scope, CTZ_CANCEL_DEADLINE);
-        }
-        scope = around;
+    return scope->outer ? scope->outer : scope->task->parent;
+}
+
+// Until when the task's code may run without a wait: to its deadline, or while it cleans up to the
+// end of the time for that.
+static uint64_t due_of(const struct ctz_task *task)
+{
+    if (!task->scope->cancelled)
+        return task->scope->due_ns;
+    uint64_t due_ns = CTZ_NEVER;
+    for (struct ctz_scope *scope = task->scope; scope && !task->scope->hard; scope = around(scope))
+        if (scope->cleanup.armed && scope->cleanup.due_ns < due_ns)
+            due_ns = scope->cleanup.due_ns;
+    return due_ns;
+}
+
+static void fire_if_due(struct ctz_host *host, struct ctz_timer *timer, uint64_t now_ns)
+{
+    if (!timer->armed || timer->due_ns > now_ns)
+        return;
+    ctz_timer_stop(host, timer);
+    timer->fire(timer);
+}
+
+// What the loop would do for the scopes around the running task if it had its turn.
+static void fire_overdue(struct ctz_task *task, uint64_t now_ns)
+{
+    for (struct ctz_scope *scope = task->scope; scope; scope = around(scope)) {
+        fire_if_due(task->host, &scope->deadline, now_ns);
+        fire_if_due(task->host, &scope->cleanup, now_ns);
     }
+}
+
+// Sets the alarm for the task's code; false when it should have come already.
+static bool arm(struct ctz_host *host, const struct ctz_task *task)
+{
+    struct ctz_signals *signals = host->signals;
+    signals->due_ns = due_of(task);
+    if (signals->due_ns >= signals->alarm_ns || !signals->has_alarm)
+        return true; // an alarm that comes earlier sets itself anew
+    if (signals->due_ns <= ctz_now())
+        return false;
+    set_alarm(signals, signals->due_ns);
+    return true;
 }
 
 // Runs before an instruction of the thread that was running when the signal came. Once a task is
@@ -209,12 +253,13 @@ static void hook(lua_State *L, lua_Debug *frame)
     struct ctz_host *host = *(struct ctz_host **)lua_getextraspace(L);
     lua_sethook(L, NULL, 0, 0);
     host->signals->hook_is_set = 0;
+    host->hook_wanted = 0;
     ctz_signals_handle(host);
     struct ctz_task *task = host->current;
     if (!task)
         return;
-    cancel_overdue(task, ctz_now());
-    ctz_signals_enter(host, task->scope->due_ns);
+    fire_overdue(task, ctz_now());
+    arm(host, task);
     if (!task->scope->cancelled)
         return;
     if (!task->scope->hard && ctz_task_in_cleanup(task, L)) {
@@ -244,12 +289,10 @@ void ctz_signals_interrupt(struct ctz_host *host)
         lua_sethook(host->running, hook, LUA_MASKCOUNT, 1);
 }
 
-void ctz_signals_enter(struct ctz_host *host, uint64_t due_ns)
+void ctz_signals_enter(struct ctz_host *host, const struct ctz_task *task)
 {
-    struct ctz_signals *signals = host->signals;
-    signals->due_ns = due_ns;
-    if (due_ns < signals->alarm_ns && signals->has_alarm && due_ns > ctz_now())
-        set_alarm(signals, due_ns);
+    if (!arm(host, task))
+        set_hook(host);
 }
 
 // --- opening -----------------------------------------------------------------------------------

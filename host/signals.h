@@ -11,14 +11,15 @@
 #include "host/api.h"
 
 struct ctz_host;
+struct ctz_task;
 
 int ctz_signals_open(struct ctz_host *host);
 void ctz_signals_close(struct ctz_host *host);
 
 /// Does what the signals asked for that came since the last look; the loop does it by itself.
 void ctz_signals_handle(struct ctz_host *host);
-/// Lua code with this deadline is about to run.
-void ctz_signals_enter(struct ctz_host *host, uint64_t due_ns);
+/// Lua code of this task is about to run, or its deadline is another now.
+void ctz_signals_enter(struct ctz_host *host, const struct ctz_task *task);
 /// A resume of `inner` returned to L: a hook that raised in it goes on in L.
 void ctz_signals_left(lua_State *L, lua_State *inner);
 /// A cancel was raised in L: code that catches it may go on for a while, or (at_once) not at all.

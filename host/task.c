@@ -130,8 +130,12 @@ int ctz_resume(struct ctz_host *host, lua_State *thread, lua_State *from, int ar
 {
     lua_State *outer = host->running;
     host->running = thread;
+    if (host->hook_wanted)
+        ctz_signals_interrupt(host);
     int status = lua_resume(thread, from, arguments, results);
     host->running = outer;
+    if (host->hook_wanted)
+        ctz_signals_interrupt(host);
     return status;
 }
 
@@ -159,9 +163,13 @@ static void run_task(struct ctz_host *host, struct ctz_task *task)
     task->started = true;
     host->current = task;
     host->unwaitable = 0;
-    ctz_signals_enter(host, task->scope->due_ns);
+    host->running = thread; // from here on an alarm is for this task
+    ctz_signals_enter(host, task);
+    if (task->scope->cancelled) // its wait had ended before: it may go on to the next one only
+        ctz_signals_watch(task->waiting_thread ? task->waiting_thread : thread, false);
     int status = ctz_resume(host, thread, host->L, arguments, &results);
     host->current = NULL;
+    host->running = NULL;
     if (host->gc_stress)
         lua_gc(host->L, LUA_GCCOLLECT);
     if (status == LUA_YIELD && host->waiting) {
@@ -374,7 +382,7 @@ void ctz_scope_deadline(struct ctz_scope *scope, double seconds)
     if (scope->deadline.due_ns < scope->due_ns)
         scope->due_ns = scope->deadline.due_ns;
     if (host->current)
-        ctz_signals_enter(host, host->current->scope->due_ns);
+        ctz_signals_enter(host, host->current);
 }
 
 // --- for people --------------------------------------------------------------------------------
