@@ -144,8 +144,13 @@ static lua_CFunction find_outer_door(lua_State *L, const char *name)
     const char *symbol = lua_pushfstring(L, "luaopen_ctz_core_%s", name);
     void *module = dlopen(path, RTLD_NOW | RTLD_LOCAL);
     void *found = module ? dlsym(module, symbol) : NULL;
-    if (!found)
-        luaL_error(L, "ctz.core.%s: %s", name, dlerror());
+    if (!found) {
+        struct ctz_error err = {0};
+        ctz_error_set(&err, CTZ_ERROR_IO, "ctz.core.%s cannot be loaded: %s", name, dlerror());
+        ctz_error_hint(&err, "is the installation whole? its parts stand in %s",
+                       ctz_host(L)->library);
+        ctz_raise(L, &err);
+    }
     lua_CFunction function;
     memcpy(&function, &found, sizeof function);
     return function;

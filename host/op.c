@@ -20,8 +20,11 @@ void *ctz_op_make(struct ctz_host *host, const struct ctz_op_class *class, size_
 void *ctz_op_new(lua_State *L, const struct ctz_op_class *class, size_t size)
 {
     void *op = ctz_op_make(ctz_host(L), class, size);
-    if (!op)
-        luaL_error(L, "not enough memory");
+    if (!op) {
+        struct ctz_error err = {0};
+        ctz_error_set(&err, CTZ_ERROR_IO, "out of memory");
+        ctz_raise(L, &err);
+    }
     return op;
 }
 
