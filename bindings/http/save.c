@@ -162,7 +162,7 @@ static int await_job(lua_State *L, const struct ctz_op_class *class, struct save
     struct save_op *save = ctz_op_make(ctz_host(L), class, sizeof *save);
     if (!save) {
         ctz_free(bytes);
-        return luaL_error(L, "not enough memory");
+        return ctz_http_no_memory(L);
     }
     file->references++;
     save->file = file;
@@ -180,7 +180,7 @@ int http_l_save_open(lua_State *L)
         return ctz_usage(L, "it is saved already");
     exchange->file = new_file(path);
     if (!exchange->file)
-        return luaL_error(L, "not enough memory");
+        return ctz_http_no_memory(L);
     return await_job(L, &open_class, exchange->file, NULL, 0);
 }
 
@@ -194,7 +194,7 @@ int http_l_save_write(lua_State *L)
         return ctz_usage(L, "no file is open");
     char *copy = ctz_memdup(bytes, size);
     if (!copy)
-        return luaL_error(L, "not enough memory");
+        return ctz_http_no_memory(L);
     http_take(exchange, size); // raises nothing
     return await_job(L, &write_class, exchange->file, copy, size);
 }

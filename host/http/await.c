@@ -59,13 +59,20 @@ static const struct ctz_op_class http_class = {
     .clear = clear,
 };
 
+int ctz_http_no_memory(lua_State *L)
+{
+    struct ctz_error err = {0};
+    ctz_error_set(&err, CTZ_ERROR_IO, "out of memory");
+    return ctz_raise(L, &err);
+}
+
 int ctz_http_await(lua_State *L, struct ctz_http_request *request, bool check,
                    ctz_http_push push_answer)
 {
     struct http_op *http = ctz_op_make(ctz_host(L), &http_class, sizeof *http);
     if (!http) {
         ctz_http_free(request);
-        return luaL_error(L, "not enough memory");
+        return ctz_http_no_memory(L);
     }
     http->request = request;
     http->check = check;

@@ -34,6 +34,19 @@ struct http_socket {
 static void flush_events(struct ctz_http *client);
 static void read_messages(struct ctz_http *client);
 
+// libcurl works on a descriptor, or on what is due. Where it ran out of memory is not told, and a
+// transfer that it lost would hang: all that are under way end.
+static void act(struct ctz_http *client, curl_socket_t descriptor, int mask)
+{
+    int running;
+    CURLMcode code = curl_multi_socket_action(client->multi, descriptor, mask, &running);
+    if (code == CURLM_OUT_OF_MEMORY || code == CURLM_INTERNAL_ERROR)
+        for (struct ctz_http_request *request = client->requests; request; request = request->next)
+            if (request->state == HTTP_RUNNING)
+                ctz_http_touch(request, HTTP_BROKEN);
+    read_messages(client);
+}
+
 static void on_poll(uv_poll_t *poll, int status, int events)
 {
     struct http_socket *socket = CTZ_CONTAINER(poll, struct http_socket, poll);
@@ -52,9 +65,7 @@ static void on_poll(uv_poll_t *poll, int status, int events)
         int mask = 0;
         mask |= events & UV_READABLE ? CURL_CSELECT_IN : 0;
         mask |= events & UV_WRITABLE ? CURL_CSELECT_OUT : 0;
-        int running;
-        curl_multi_socket_action(client->multi, socket->descriptor, mask, &running);
-        read_messages(client);
+        act(client, socket->descriptor, mask);
     }
     flush_events(client);
 }
@@ -188,9 +199,7 @@ static int on_socket(CURL *easy, curl_socket_t descriptor, int what, void *conte
 static void on_curl_due(struct ctz_timer *timer)
 {
     struct ctz_http *client = CTZ_CONTAINER(timer, struct ctz_http, curl_timer);
-    int running;
-    curl_multi_socket_action(client->multi, CURL_SOCKET_TIMEOUT, 0, &running);
-    read_messages(client);
+    act(client, CURL_SOCKET_TIMEOUT, 0);
     flush_events(client);
 }
 

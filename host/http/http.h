@@ -167,5 +167,7 @@ typedef int (*ctz_http_push)(lua_State *L, struct ctz_http_request *request);
 /// `check` a status >= 400 raises. Use as `return ctz_http_await(...)`.
 CTZ_API int ctz_http_await(lua_State *L, struct ctz_http_request *take_request, bool check,
                            ctz_http_push push);
+/// Raises kind io: out of memory.
+CTZ_API int ctz_http_no_memory(lua_State *L);
 
 #endif
