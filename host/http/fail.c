@@ -226,9 +226,6 @@ void ctz_http_fail_curl(struct ctz_http_request *request, CURLcode code)
         else
             fail_cut(request, code);
         break;
-    case CURLE_READ_ERROR:
-        ctz_error_set(err, CTZ_ERROR_IO, "the body to be sent could not be read");
-        break;
     case CURLE_OUT_OF_MEMORY:
         fail_memory(request);
         break;

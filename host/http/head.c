@@ -28,7 +28,8 @@ static int read_status_line(struct http_head *head, const char *line, size_t siz
     const char *end = line + size, *version = line + 5;
     const char *space = memchr(line, ' ', size);
     size_t length = space ? (size_t)(space - version) : 0;
-    bool well = space && length >= 1 && length < sizeof head->version && end - space >= 4;
+    bool well = space && length >= 1 && length < sizeof head->version && end - space >= 4 &&
+                (end - space == 4 || space[4] == ' ');
     int status = 0;
     for (int i = 1; well && i <= 3; i++) {
         well = space[i] >= '0' && space[i] <= '9';

@@ -18,7 +18,7 @@
 /// Owned strings. All zero: none.
 struct http_url {
     char *text;            // without credentials and fragment
-    char *host;            // lower case, in ASCII form, an IPv6 address in brackets
+    char *host;            // lower case, ASCII, an IPv6 address in brackets
     char *user, *password; // decoded; NULL when the URL names none
     uint16_t port;
     bool secure;

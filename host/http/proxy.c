@@ -105,7 +105,7 @@ int ctz_http_proxy_parse(struct http_proxy *proxy, const char *text, struct ctz_
     char *scheme = NULL, *host = NULL, *port = NULL;
     bool well = handle && !curl_url_set(handle, CURLUPART_URL, whole, CURLU_NON_SUPPORT_SCHEME) &&
                 !curl_url_get(handle, CURLUPART_SCHEME, &scheme, 0) &&
-                !curl_url_get(handle, CURLUPART_HOST, &host, CURLU_PUNYCODE);
+                !curl_url_get(handle, CURLUPART_HOST, &host, 0);
     bool known = false;
     for (int i = 0; well && schemes[i]; i++)
         known |= strcmp(schemes[i], scheme) == 0;

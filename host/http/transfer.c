@@ -125,9 +125,13 @@ static size_t on_pull(char *bytes, size_t unit, size_t count, void *context)
         request->pause_send = true;
         return CURL_READFUNC_PAUSE;
     }
+    if (got < 0) {
+        ctz_error_set(&request->err, CTZ_ERROR_IO, "the body to be sent could not be read");
+        return CURL_READFUNC_ABORT;
+    }
     if (got > 0)
         ctz_http_touch(request, CTZ_HTTP_ROOM);
-    return got < 0 ? CURL_READFUNC_ABORT : (size_t)got;
+    return (size_t)got;
 }
 
 static int on_seek(void *context, curl_off_t offset, int origin)

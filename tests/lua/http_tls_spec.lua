@@ -214,6 +214,16 @@ describe("a proxy", function()
     assert.equal("usage", failure(http.get, "http://x.test/", { proxy = "ftp://x" }).kind)
   end)
 
+  it("of the kind SOCKS gets a name, or with socks5:// an address", function()
+    local socks = "127.0.0.1:" .. server.ports.socks
+    local at = (":%d/hello"):format(server.ports.http)
+    assert.equal("hello", http.get("http://no-such-host.invalid" .. at, { proxy = "socks5h://" .. socks }).body)
+    assert.equal("hello", http.get("http://127.0.0.1" .. at, { proxy = "socks5://" .. socks }).body)
+    local err = failure(http.get, "http://no-such-host.invalid" .. at, { proxy = "socks5://" .. socks })
+    assert.matches('cannot find the host "no-such-host.invalid"', err.message, 1, true)
+    assert.equal("no-such-host.invalid 127.0.0.1", http.get(server:url "/socks").body)
+  end)
+
   it("carries upgraded connections", function()
     local connection <close> = http.upgrade(("http://registry.test:%d/upgrade"):format(server.ports.http), {
       protocol = "tcp", proxy = proxy(),
@@ -234,5 +244,92 @@ describe("a proxy", function()
     assert.equal("by proxy\nhello\nunreachable\n", result.out, result.err)
     result = program.recipe(recipe, nil, { environment = "HTTP_PROXY=http://127.0.0.1:1 ALL_PROXY=" .. proxy() })
     assert.matches("^by proxy\n", result.out, result.err)
+  end)
+end)
+
+describe("HTTP/2", function()
+  local nginx_conf <const> = [[
+    daemon off; worker_processes 1; pid %s/nginx.pid; error_log %s/nginx.log;
+    events { worker_connections 256; }
+    http {
+      access_log off;
+      server {
+        listen 127.0.0.1:%d ssl http2; root %s/web;
+        ssl_certificate %s/good.crt; ssl_certificate_key %s/good.key;
+        add_header X-Connection $connection;
+      }
+    }]]
+  local nginx, url
+
+  setup(function()
+    local folder = server.folder
+    local free = "import socket; s = socket.socket(); s.bind((\"127.0.0.1\", 0)); print(s.getsockname()[1])"
+    local pipe = io.popen("python3 -c '" .. free .. "'")
+    local port = pipe:read "n"
+    pipe:close()
+    os.execute(("mkdir -p %s/web && chmod 755 %s %s/web"):format(folder, folder, folder))
+    program.write(folder .. "/web/page", ("0123456789"):rep(50000))
+    program.write(folder .. "/nginx.conf", nginx_conf:format(folder, folder, port, folder, folder, folder))
+    url = ("https://127.0.0.1:%d/page"):format(port)
+    nginx = io.popen(("exec nginx -c %s/nginx.conf -p %s 2>/dev/null; echo"):format(folder, folder))
+    ctz.timeout(20, function()
+      while not pcall(http.head, url, { tls = { ca = ca }, http_version = "2" }) do
+        ctz.sleep(0.02)
+      end
+    end)
+  end)
+
+  teardown(function()
+    os.execute(("kill $(cat %s/nginx.pid)"):format(server.folder))
+    nginx:close()
+  end)
+
+  it("is spoken when it is asked for, many requests over one connection", function()
+    local opts = { http_version = "2", tls = { ca = ca } }
+    local list, connections = {}, {}
+    for i = 1, 50 do
+      list[i] = i
+    end
+    for _, answer in ipairs(ctz.map(list, function()
+      return http.get(url, opts)
+    end, { jobs = 50 })) do
+      assert.equal("2", answer.http_version)
+      assert.equal(500000, #answer.body)
+      connections[answer.headers["x-connection"]] = true
+    end
+    assert.is_nil(next(connections, next(connections)))
+  end)
+
+  it("is not spoken by streams, which must not stall their neighbours", function()
+    local opts = { http_version = "2", tls = { ca = ca } }
+    assert.equal("2", http.get(url, opts).http_version)
+    local stream <close> = http.get(url, { http_version = "2", tls = { ca = ca }, stream = true })
+    assert.equal("1.1", stream.http_version)
+    assert.equal("2", http.get(url, opts).http_version) -- while the stream is paused
+    assert.equal(500000, #stream:read(600000))
+    assert.equal("1.1", http.get(url, { tls = { ca = ca } }).http_version)
+  end)
+
+  it("lets requests be cancelled at any time", function()
+    local opts = { http_version = "2", tls = { ca = ca } }
+    for i = 1, 100 do
+      local tasks = {}
+      for j = 1, 4 do
+        tasks[j] = ctz.spawn(function()
+          ctz.try(http.get, url, opts)
+        end)
+      end
+      for _ = 1, i % 13 do
+        ctz.sleep(0)
+      end
+      tasks[1]:cancel()
+      tasks[2]:cancel()
+      if i % 7 == 0 then
+        ctz.sleep(0.002)
+      end
+      tasks[3]:cancel()
+      tasks[4]:await()
+    end
+    assert.equal(500000, #http.get(url, opts).body)
   end)
 end)

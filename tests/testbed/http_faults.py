@@ -156,6 +156,9 @@ class Server:
             extra.append("Retry-After: " + request.query.replace("_", " "))
         writer.write(answer(f'{{"message":"status {parts[0]}"}}', parts[0] + " Whatever", extra))
 
+    async def do_socks(self, request, reader, writer, number, parts):
+        writer.write(answer(" ".join(Socks.asked)))
+
     async def do_count(self, request, reader, writer, number, parts):
         """/count/WHAT?SERVER: how often /WHAT was asked for, connections so far, connections open."""
         path = "/" + "/".join(parts)
@@ -430,6 +433,36 @@ class Proxy(Server):
         return False
 
 
+class Socks(Server):
+    """SOCKS5 without a user; notes whether it was given a name or an address."""
+
+    asked = []
+
+    async def serve(self, reader, writer):
+        await reader.readexactly((await reader.readexactly(2))[1])
+        writer.write(b"\x05\x00")
+        kind = (await reader.readexactly(4))[3]
+        if kind == 3:
+            host = (await reader.readexactly((await reader.readexactly(1))[0])).decode()
+        else:
+            host = socket.inet_ntoa(await reader.readexactly(4))
+        (port,) = struct.unpack("!H", await reader.readexactly(2))
+        Socks.asked.append(host)
+        far_reader, far_writer = await asyncio.open_connection("127.0.0.1", port)
+        writer.write(b"\x05\x00\x00\x01\x00\x00\x00\x00\x00\x00")
+
+        async def copy(source, sink):
+            try:
+                while data := await source.read(65536):
+                    sink.write(data)
+                    await sink.drain()
+                sink.close()
+            except OSError:
+                pass
+
+        await asyncio.gather(copy(reader, far_writer), copy(far_reader, writer))
+
+
 def tls_context(name, client_ca=None, old=False):
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(os.path.join(FOLDER, name + ".pem"))
@@ -451,7 +484,7 @@ def weak_context(name):
 
 
 async def main():
-    servers = [Server("http"), Server("other"), Plain("plain"), Proxy("proxy"), Proxy("proxy_auth", auth=True)]
+    servers = [Server("http"), Server("other"), Plain("plain"), Socks("socks"), Proxy("proxy"), Proxy("proxy_auth", auth=True)]
     extra = {}
     for name in ("good", "expired", "wrong_host", "self_signed"):
         if os.path.exists(os.path.join(FOLDER, name + ".pem")):

@@ -64,7 +64,7 @@ function http.put(url, opts) end
 ---@field bearer? string  token
 ---@field tls? table  {ca=, cert=, key=} files or PEM texts, server_name=, insecure=
 ---@field insecure? boolean  no check of TLS for this host; warned of
----@field http_version? "1.1"|"2"  default 1.1
+---@field http_version? "1.1"|"2"  default 1.1; 2 is a wish: the server or a kept connection may have 1.1
 
 ---Sends a request and returns {status, headers, body, url, http_version}. headers is found in any case (headers["Content-Type"]), its names are in lower case; several of one name are joined with ", " (set-cookie with a line end). url is where redirects ended. A status of 400 or more raises unless check=false. Names are resolved, TLS is verified, gzip, deflate, br and zstd are decoded, and redirects are followed; to another host they take no credential along.
 ---@async

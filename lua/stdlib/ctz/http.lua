@@ -372,7 +372,7 @@ local http = {}
 --- @param opts.bearer? string  token
 --- @param opts.tls? table  {ca=, cert=, key=} files or PEM texts, server_name=, insecure=
 --- @param opts.insecure? boolean  no check of TLS for this host; warned of
---- @param opts.http_version? "1.1"|"2"  default 1.1
+--- @param opts.http_version? "1.1"|"2"  default 1.1; 2 is a wish: the server or a kept connection may have 1.1
 --- @return {status: integer, headers: table, body: string, url: string, http_version: string}
 --- @error usage the call is wrong, or the server says so (400, 405, 422)
 --- @error not_found 404, 410
