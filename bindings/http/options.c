@@ -232,12 +232,14 @@ static void check_modes(lua_State *L, const struct ctz_http_spec *spec, const ch
     const struct ctz_host *host = ctz_host(L);
     if (!host->dry_run && !host->simulate)
         return;
+    char url[512];
+    ctz_http_shown(spec->url, url, sizeof url);
     if (strcmp(spec->method, "GET") != 0 && strcmp(spec->method, "HEAD") != 0) {
         if (host->dry_run)
-            ctz_plan(L, "%s %s", spec->method, spec->url);
+            ctz_plan(L, "%s %s", spec->method, url);
         refuse_mode(L, lua_pushfstring(L, "%s, which changes things,", spec->method));
     } else if (to && host->dry_run) {
-        ctz_plan(L, "save %s as %s", spec->url, to);
+        ctz_plan(L, "save %s as %s", url, to);
         refuse_mode(L, "saving a file");
     } else if (spec->upgrade) {
         refuse_mode(L, "an upgraded connection");

@@ -310,7 +310,7 @@ int ctz_http_check(const struct ctz_http_request *request, struct ctz_error *err
         return 0;
     char words[WORDS_SHOWN];
     quote_body(request, words, sizeof words);
-    ctz_error_set(err, ctz_http_kind_of_status(status), "%s %s: %s%s%s%s", request->method,
+    ctz_error_set(err, ctz_http_kind_of_status(status), "%s %.300s: %s%s%s%s", request->method,
                   request->url.text, ctz_http_reason(status), *words ? ", the server says \"" : "",
                   words, *words ? "\"" : "");
     err->status = status;

@@ -96,7 +96,7 @@ int ctz_http_redirect(struct ctz_http_request *request)
     if (request->redirects_left == 0) {
         ctz_error_set(&request->err, CTZ_ERROR_PROTOCOL, "more than %u redirects",
                       request->redirects_most);
-        ctz_error_hint(&request->err, "the last one points to %s", location);
+        ctz_error_hint(&request->err, "the last one points to %.300s", location);
         return -1;
     }
     request->redirects_left--;

@@ -124,7 +124,7 @@ static void name_target(struct ctz_http_request *request)
 {
     struct ctz_error *err = &request->err;
     char *message =
-        ctz_asprintf("%s %s: %s", request->method, request->url.text, ctz_error_message(err));
+        ctz_asprintf("%s %.300s: %s", request->method, request->url.text, ctz_error_message(err));
     if (message) {
         ctz_free(err->message);
         err->message = message;

@@ -8,7 +8,8 @@
 #include <string.h>
 
 // Longer ones are an attack or an accident; libcurl itself takes 8 MB.
-#define URL_BYTES (64 * CTZ_KIB)
+#define URL_BYTES   (64 * CTZ_KIB)
+#define SHOWN_BYTES 256 // of a URL in a message
 
 bool ctz_http_is_address(const char *host)
 {
@@ -45,8 +46,20 @@ static char *take_part(CURLU *handle, CURLUPart part, unsigned flags, bool *fail
     return copy;
 }
 
-static int refuse(const char *text, CURLUcode code, struct ctz_error *err)
+const char *ctz_http_shown(const char *text, char *buffer, size_t size)
 {
+    const char *slashes = strstr(text, "://");
+    const char *user = slashes ? slashes + 3 : text;
+    const char *at = memrchr(user, '@', strcspn(user, "/?#"));
+    int scheme = at ? (int)(user - text) : 0;
+    snprintf(buffer, size, "%.*s%s%s", scheme, text, at ? "***" : "", at ? at : text);
+    return buffer;
+}
+
+static int refuse(const char *given, CURLUcode code, struct ctz_error *err)
+{
+    char buffer[SHOWN_BYTES];
+    const char *text = ctz_http_shown(given, buffer, sizeof buffer);
     switch (code) {
     case CURLUE_OUT_OF_MEMORY:
         return ctz_error_set(err, CTZ_ERROR_IO, "out of memory");
@@ -68,6 +81,7 @@ static int refuse(const char *text, CURLUcode code, struct ctz_error *err)
 static int read_parts(struct http_url *url, CURLU *handle, const char *text, struct ctz_error *err)
 {
     bool failed = false;
+    char buffer[SHOWN_BYTES];
     char *scheme = take_part(handle, CURLUPART_SCHEME, 0, &failed);
     char *port = take_part(handle, CURLUPART_PORT, CURLU_DEFAULT_PORT, &failed);
     bool spoken = scheme && (strcmp(scheme, "http") == 0 || strcmp(scheme, "https") == 0);
@@ -87,10 +101,12 @@ static int read_parts(struct http_url *url, CURLU *handle, const char *text, str
     if (!spoken)
         return refuse(text, CURLUE_UNSUPPORTED_SCHEME, err);
     if (!url->host || !*url->host || !url->text)
-        return ctz_error_set(err, CTZ_ERROR_USAGE, "\"%s\" is no URL: it names no host", text);
+        return ctz_error_set(err, CTZ_ERROR_USAGE, "\"%s\" is no URL: it names no host",
+                             ctz_http_shown(text, buffer, sizeof buffer));
     for (char *at = url->host; *at; at++) {
         if ((unsigned char)*at >= 0x80) {
-            ctz_error_set(err, CTZ_ERROR_USAGE, "\"%s\" is no URL: its host is not in ASCII", text);
+            ctz_error_set(err, CTZ_ERROR_USAGE, "\"%s\" is no URL: its host is not in ASCII",
+                          ctz_http_shown(text, buffer, sizeof buffer));
             ctz_error_hint(err, "such names have an ASCII form that begins with xn--");
             return -1;
         }
@@ -149,15 +165,15 @@ int ctz_http_url_parse(struct http_url *url, const char *base, const char *text,
                        struct ctz_error *err)
 {
     memset(url, 0, sizeof *url);
+    if (strlen(text) > URL_BYTES)
+        return ctz_error_set(err, CTZ_ERROR_USAGE, "a URL of %zu bytes is longer than %zu",
+                             strlen(text), (size_t)URL_BYTES);
     if (!base && parse_plain(url, text)) {
         if (url->text)
             return 0;
         ctz_http_url_clear(url);
         return refuse(text, CURLUE_OUT_OF_MEMORY, err);
     }
-    if (strlen(text) > URL_BYTES)
-        return ctz_error_set(err, CTZ_ERROR_USAGE, "a URL of %zu bytes is longer than %zu",
-                             strlen(text), (size_t)URL_BYTES);
     const char *slashes = base ? NULL : strstr(text, ":/");
     if (slashes && strncmp(text, "http", 4) == 0 &&
         strspn(slashes + 1, "/") != 2) // libcurl takes 1 to 3

@@ -145,6 +145,8 @@ describe("ctz.http.get", function()
     local err = failure(http.get, with)
     assert.is_nil(tostring(err):find("hunter2", 1, true))
     assert.is_nil(http.get(with, { check = false }).url:find("hunter2", 1, true))
+    err = failure(http.get, "http://me:hunter2@a b/")
+    assert.matches('"http://***@a b/" is no URL', err.message, 1, true)
   end)
 
   it("decodes gzip, and asks for none when compressed is false", function()
