@@ -4,7 +4,9 @@
 
 #include <errno.h>
 #include <poll.h>
+#include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <unistd.h>
 
 #include "host/alloc.h"
@@ -14,9 +16,12 @@
 #include "host/signals.h"
 #include "host/task.h"
 
-#define OUT_BUFFER_BYTES (64 * CTZ_KIB)
-#define STATUS_MAX_BYTES (16 * CTZ_KIB)
-#define CURSOR_UP_CLEAR  "\r\033[%dA\033[J"
+#define OUT_BUFFER_BYTES   (64 * CTZ_KIB)
+#define STATUS_MAX_BYTES   (16 * CTZ_KIB)
+#define TERMINAL_MAX_BYTES (64 * CTZ_KIB) // of the lines and what moves the cursor around them
+#define WRAP_OFF           "\033[?7l"
+#define WRAP_ON            "\033[?7h"
+#define LINE_UP_CLEAR      "\033[1A\033[2K"
 
 enum { BUFFER_NONE, BUFFER_BLOCKS, BUFFER_LINES };
 
@@ -43,6 +48,8 @@ int ctz_egress_open(struct ctz_host *host)
     egress->terminal[CTZ_STDERR] = isatty(CTZ_STDERR);
     return 0;
 }
+
+static int flush(struct ctz_host *host, enum ctz_stream stream, enum ctz_mask_end end);
 
 // Writes all, waiting when the descriptor is non-blocking. A signal that ends the run stops it.
 static int write_all(struct ctz_host *host, int fd, const char *bytes, size_t size)
@@ -93,46 +100,89 @@ static int write_masked(struct ctz_host *host, enum ctz_stream stream, const cha
     return egress->failed[stream] ? -1 : 0;
 }
 
+// --- the terminal ------------------------------------------------------------------------------
+
+bool ctz_egress_color(const struct ctz_host *host, enum ctz_stream stream)
+{
+    const char *no_color = getenv("NO_COLOR"), *term = getenv("TERM");
+    if (host->color != CTZ_COLOR_AUTO)
+        return host->color == CTZ_COLOR_ALWAYS;
+    return host->egress->terminal[stream] && !(no_color && *no_color) && term &&
+           strcmp(term, "dumb") != 0;
+}
+
+void ctz_egress_size(unsigned *columns, unsigned *rows)
+{
+    struct winsize size = {0};
+    ioctl(CTZ_STDERR, TIOCGWINSZ, &size);
+    *columns = size.ws_col ? size.ws_col : 80;
+    *rows = size.ws_row ? size.ws_row : 24;
+}
+
 // --- progress lines ----------------------------------------------------------------------------
 
-static void erase_status(struct ctz_host *host)
+// One row a line: they are drawn without wrapping. A terminal that wraps them anew when it becomes
+// narrower leaves a rest of them; to erase more could erase what was printed.
+static void put_erase(struct ctz_egress *egress, struct ctz_buffer *out)
 {
-    struct ctz_egress *egress = host->egress;
     if (!egress->status_is_drawn)
         return;
     egress->status_is_drawn = false;
-    int lines = 0;
+    ctz_buffer_byte(out, '\r');
     for (size_t i = 0; i < egress->status.length; i++)
-        lines += egress->status.bytes[i] == '\n';
-    struct ctz_buffer move;
-    ctz_buffer_init(&move, 64);
-    ctz_buffer_format(&move, CURSOR_UP_CLEAR, lines);
-    if (move.length)
-        write_all(host, CTZ_STDERR, move.bytes, move.length);
-    ctz_buffer_clear(&move);
+        if (egress->status.bytes[i] == '\n')
+            ctz_buffer_text(out, LINE_UP_CLEAR);
 }
 
 // Not behind an unfinished line: then they come when it ends.
+static void put_status(struct ctz_egress *egress, struct ctz_buffer *out)
+{
+    if (egress->status.length == 0 || egress->line_open || egress->failed[CTZ_STDERR])
+        return;
+    ctz_buffer_text(out, WRAP_OFF);
+    ctz_buffer_append(out, egress->status.bytes, egress->status.length);
+    ctz_buffer_text(out, WRAP_ON);
+    egress->status_is_drawn = true;
+}
+
+static void write_terminal(struct ctz_host *host, struct ctz_buffer *text)
+{
+    if (text->length)
+        write_all(host, CTZ_STDERR, text->bytes, text->length);
+    ctz_buffer_clear(text);
+}
+
+static void erase_status(struct ctz_host *host)
+{
+    struct ctz_buffer text;
+    ctz_buffer_init(&text, TERMINAL_MAX_BYTES);
+    put_erase(host->egress, &text);
+    write_terminal(host, &text);
+}
+
 static void draw_status(struct ctz_host *host)
 {
-    struct ctz_egress *egress = host->egress;
-    if (egress->status.length == 0 || egress->line_open)
-        return;
-    write_all(host, CTZ_STDERR, egress->status.bytes, egress->status.length);
-    egress->status_is_drawn = true;
+    struct ctz_buffer text;
+    ctz_buffer_init(&text, TERMINAL_MAX_BYTES);
+    put_status(host->egress, &text);
+    write_terminal(host, &text);
 }
 
 void ctz_egress_status(struct ctz_host *host, const char *lines, size_t size)
 {
     struct ctz_egress *egress = host->egress;
+    struct ctz_buffer text; // the old ones away and the new ones there in one write: no flicker
     if (!egress->terminal[CTZ_STDERR])
         return;
-    erase_status(host);
+    flush(host, CTZ_STDOUT, CTZ_MASK_MORE); // what was printed first is seen first
+    ctz_buffer_init(&text, TERMINAL_MAX_BYTES);
+    put_erase(egress, &text);
     ctz_buffer_clear(&egress->status);
     egress->status.failed = false;
     if (!ctz_secrets_mask(host, lines, size, &egress->status))
         ctz_buffer_append(&egress->status, lines, size);
-    draw_status(host);
+    put_status(egress, &text);
+    write_terminal(host, &text);
 }
 
 // --- streams -----------------------------------------------------------------------------------

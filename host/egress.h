@@ -23,11 +23,16 @@ CTZ_API int ctz_egress_flush(struct ctz_host *host);
 CTZ_API void ctz_egress_buffer(struct ctz_host *host, int mode);
 /// The errno that a stream failed with, 0 while it is well.
 CTZ_API int ctz_egress_error(const struct ctz_host *host, enum ctz_stream stream);
-/// Replaces the lines at the bottom of the terminal that show progress; "" removes them. Ignored
-/// when stderr is not a terminal.
+/// Replaces the lines at the bottom of the terminal that show progress; "" removes them. They are
+/// clean text, each ends with a newline. Ignored when stderr is not a terminal; not shown while a
+/// line of other text is open.
 CTZ_API void ctz_egress_status(struct ctz_host *host, const char *lines, size_t size);
 /// Is it a terminal?
 CTZ_API bool ctz_egress_is_terminal(const struct ctz_host *host, enum ctz_stream stream);
+/// May text for this stream be coloured? By --color, NO_COLOR (no-color.org) and TERM.
+CTZ_API bool ctz_egress_color(const struct ctz_host *host, enum ctz_stream stream);
+/// Of the terminal on stderr, now; 80 and 24 when there is none, or it does not say.
+CTZ_API void ctz_egress_size(unsigned *columns, unsigned *rows);
 
 int ctz_egress_open(struct ctz_host *host);
 void ctz_egress_close(struct ctz_host *host);

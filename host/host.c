@@ -16,6 +16,7 @@
 #include "host/loop.h"
 #include "host/luax.h"
 #include "host/process.h"
+#include "host/progress.h"
 #include "host/secrets.h"
 #include "host/signals.h"
 #include "host/stdio.h"
@@ -134,6 +135,8 @@ void ctz_host_free(struct ctz_host *host)
         ctz_egress_flush(host);
     ctz_processes_close(host);
     bool closed = !host->loop.data || ctz_loop_close(host);
+    if (closed)
+        ctz_progress_close(host); // its timer is in the loop
     ctz_signals_close(host);
     ctz_egress_close(host);
     ctz_secrets_free(host);

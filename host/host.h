@@ -16,7 +16,7 @@ struct ctz_allow_list;
 struct ctz_cli;
 struct ctz_egress;
 struct ctz_secrets;
-struct ctz_log;
+struct ctz_progress_list;
 struct ctz_signals;
 struct ctz_processes;
 
@@ -61,7 +61,7 @@ struct ctz_host {
 
     struct ctz_egress *egress;   // the one way out for text
     struct ctz_secrets *secrets; // what it masks
-    struct ctz_log *log;
+    struct ctz_progress_list *progresses; // what is shown on stderr
     struct ctz_signals *signals;
     struct ctz_processes *processes; // programs that run
 

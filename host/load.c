@@ -15,9 +15,11 @@
 #include "host/cli.h"
 #include "host/door.h"
 #include "host/hostlua.h"
+#include "host/log.h"
 #include "host/luax.h"
 #include "host/secrets.h"
 #include "host/task.h"
+#include "host/ui.h"
 
 #define OPEN_DOORS "ctz.doors" // registry: name -> the door's table
 #define LOAD_DOOR  "ctz.load"  // registry: the table that boot.lua got
@@ -126,8 +128,10 @@ static int l_stdlib(lua_State *L)
 // --- doors -------------------------------------------------------------------------------------
 
 static const luaL_Reg inner_doors[] = {
-    {"task", ctz_open_task}, {"channel", ctz_open_channel}, {"host", ctz_open_host},
-    {"cli", ctz_open_cli},   {"secret", ctz_open_secret},   {NULL, NULL},
+    {"task", ctz_open_task},     {"channel", ctz_open_channel},
+    {"host", ctz_open_host},     {"cli", ctz_open_cli},
+    {"secret", ctz_open_secret}, {"log", ctz_open_log},
+    {"ui", ctz_open_ui},         {NULL, NULL},
 };
 
 static lua_CFunction find_inner_door(const char *name)

@@ -53,9 +53,11 @@
 ---@field http ctz.http
 ---@field image ctz.image
 ---@field json ctz.json
+---@field log ctz.log
 ---@field path ctz.path
 ---@field process ctz.process
 ---@field time ctz.time
+---@field ui ctz.ui
 ---@field yaml ctz.yaml
 local ctz = {}
 
