@@ -59,8 +59,8 @@ struct ctz_host {
     enum ctz_color color;
     struct ctz_allow_list *allow; // NULL: everything is allowed
 
-    struct ctz_egress *egress;   // the one way out for text
-    struct ctz_secrets *secrets; // what it masks
+    struct ctz_egress *egress;            // the one way out for text
+    struct ctz_secrets *secrets;          // what it masks
     struct ctz_progress_list *progresses; // what is shown on stderr
     struct ctz_signals *signals;
     struct ctz_processes *processes; // programs that run

@@ -2,23 +2,12 @@
 -- SPDX-License-Identifier: MIT
 local ctz = require "ctz"
 
-local program = io.popen("readlink /proc/$PPID/exe"):read("l")
+local program = require "tests.lua.support.program"
 
 -- Runs code in a ctz of its own; returns stdout and stderr apart.
 local function run(code)
-  local path = os.tmpname()
-  local file = assert(io.open(path, "w"))
-  file:write('local ctz = require "ctz"\n' .. code)
-  file:close()
-  local pipe = io.popen(("'%s' run '%s' 2>'%s.err'"):format(program, path, path))
-  local out = pipe:read("a")
-  pipe:close()
-  file = assert(io.open(path .. ".err"))
-  local err = file:read("a")
-  file:close()
-  os.remove(path)
-  os.remove(path .. ".err")
-  return out, err
+  local result = program.recipe('local ctz = require "ctz"\n' .. code)
+  return result.out, result.err
 end
 
 describe("ctz.secret", function()
@@ -77,12 +66,13 @@ describe("ctz.secret", function()
     assert.has_error(function() return token:equals(nil) end)
   end)
 
-  it("is masked on stdout and stderr, in print and errors", function()
+  it("is masked on stdout and stderr, in print, io.write and errors", function()
     local out, err = run [[
       local s = ctz.secret("hunter22")
       print("hunter22", s, s:reveal())
+      io.write("io: hunter22\n")
       error("cannot log in with hunter22")]]
-    assert.equal("***\t***\t***\n", out)
+    assert.equal("***\t***\t***\nio: ***\n", out)
     assert.matches("cannot log in with ***", err, 1, true)
     assert.not_matches("hunter22", err .. out, 1, true)
   end)
@@ -93,11 +83,21 @@ describe("ctz.secret", function()
     assert.not_matches("hunter22", err, 1, true)
   end)
 
+  it("is masked when it is written in pieces with waits between them", function()
+    local out = run [[
+      ctz.secret("hunter22")
+      for c in ("my hunter22, your hunter2"):gmatch(".") do
+        io.write(c)
+        ctz.sleep(0.002)
+      end]]
+    assert.equal("my hun***, your hunter2", out)
+  end)
+
   it("is masked when it stands across the end of a buffer", function()
     local out = run [[
       ctz.secret("hunter22")
       for pad = 65530, 65540 do
-        print(("."):rep(pad) .. "hunter22")
+        io.write(("."):rep(pad), "hunter22\n")
       end]]
     local lines = 0
     for line in out:gmatch("[^\n]+") do
@@ -107,4 +107,39 @@ describe("ctz.secret", function()
     assert.equal(11, lines)
   end)
 
+  it("is masked in what was printed before it became known and has not left yet", function()
+    local out = run 'io.write("hunter22\\n") ctz.secret("hunter22")'
+    assert.equal("***\n", out)
+  end)
+
+  it("keeps the order of stdout and stderr", function()
+    local recipe = program.write(os.tmpname(), [[
+      require("ctz").secret("hunter22")
+      print "one"
+      io.stderr:write "two\n"
+      print "three"]])
+    local result = program.shell(("'%s' run %s 2>&1"):format(program.path, recipe))
+    os.remove(recipe)
+    assert.equal("one\ntwo\nthree\n", result.out)
+  end)
+
+  it("never shows in random output of five hundred secrets", function()
+    local out = run [[
+      math.randomseed(7)
+      local values = {}
+      for i = 1, 500 do
+        values[i] = ("%08x%04x"):format(math.random(0xffffffff), i)
+        ctz.secret(values[i])
+      end
+      for i = 1, 5000 do
+        local value = values[math.random(500)]
+        local cut = math.random(#value)
+        io.write(value:sub(1, cut))
+        if i % 500 == 0 then ctz.sleep(0.001) end
+        io.write(value:sub(cut + 1), i % 7 == 0 and "\n" or " ")
+      end]]
+    for word in out:gmatch("%S+") do
+      assert.matches("^%x?%x?%x?%*%*%*$", word)
+    end
+  end)
 end)

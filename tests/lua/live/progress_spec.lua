@@ -109,6 +109,28 @@ describe("ctz.ui.progress on a terminal #live", function()
     terminal:wait "exit=0"
   end)
 
+  it("stands back while a line is open", function()
+    local terminal <close>, go = open [[
+      local p <close> = ctz.ui.progress{title="pull", total=10}
+      p:set(1)
+      go "ask"
+      io.stdout:write "Continue? " io.stdout:flush()
+      p:set(2)
+      go "answer"
+      p:set(3)
+      io.stdout:write "yes\n" io.stdout:flush()
+      go "end"]]
+    terminal:wait "10% 1 of 10"
+    go "ask"
+    local screen = terminal:wait "Continue?"
+    assert.equal("Continue?\n", screen)
+    go "answer"
+    screen = terminal:wait "30% 3 of 10"
+    assert.matches("^Continue%? yes\npull [^\n]+30%%[^\n]*\n$", screen)
+    go "end"
+    terminal:wait "exit=0"
+  end)
+
   it("is a plain line with TERM=dumb and with --progress plain", function()
     for _, opts in ipairs { { environment = "TERM=dumb" }, { options = "--progress plain" } } do
       local terminal <close> = open([[
