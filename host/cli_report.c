@@ -175,11 +175,12 @@ static int print_report(struct ctz_host *host, const char *function, int idx, co
 
 // --- codes ---------------------------------------------------------------------------------------
 
-// A message that Lua itself made about a line of ctz's own modules.
+// A message that Lua itself made about a line of ctz's own modules; a lack of memory is no mistake.
 static bool is_own_bug(lua_State *L)
 {
     const char *text = lua_type(L, -1) == LUA_TSTRING ? lua_tostring(L, -1) : "";
-    return strncmp(text, "ctz:", 4) == 0 && ctz_place_length(text) > 0;
+    size_t place = strncmp(text, "ctz:", 4) == 0 ? ctz_place_length(text) : 0;
+    return place > 0 && strcmp(text + place, ": not enough memory") != 0;
 }
 
 static int code_of(lua_State *L)

@@ -2,6 +2,7 @@
 // SPDX-License-Identifier: MIT
 #include "host/error.h"
 
+#include <ctype.h>
 #include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -77,6 +78,19 @@ int ctz_error_set(struct ctz_error *err, enum ctz_error_kind kind, const char *f
     return -1;
 }
 
+// libuv does not know all (ENOEXEC, EDQUOT), and its functions that return text leak for those.
+static void describe_system(int code, char *text, size_t text_size, char *name, size_t name_size)
+{
+    const char *known = strerrorname_np(-code);
+    uv_strerror_r(code, text, text_size);
+    uv_err_name_r(code, name, name_size);
+    if (strncmp(name, "Unknown ", 8) == 0 && known) {
+        snprintf(text, text_size, "%s", strerrordesc_np(-code));
+        snprintf(name, name_size, "%s", known);
+        text[0] = (char)tolower((unsigned char)text[0]);
+    }
+}
+
 int ctz_error_system(struct ctz_error *err, int error_number, const char *format, ...)
 {
     int code = error_number > 0 ? -error_number : error_number;
@@ -84,9 +98,10 @@ int ctz_error_system(struct ctz_error *err, int error_number, const char *format
     va_start(arguments, format);
     char *what = format_text(format, arguments);
     va_end(arguments);
-    ctz_error_set(err, kind_of_system(code), "%s: %s", what ? what : "out of memory",
-                  uv_strerror(code));
-    ctz_error_code(err, uv_err_name(code));
+    char text[128], name[64];
+    describe_system(code, text, sizeof text, name, sizeof name);
+    ctz_error_set(err, kind_of_system(code), "%s: %s", what ? what : "out of memory", text);
+    ctz_error_code(err, name);
     ctz_free(what);
     return -1;
 }

@@ -103,7 +103,9 @@ static struct ctz_input *input_of(lua_State *L, const struct file *file)
 {
     if (file->source == OF_STDIN)
         return open_stdin(L);
-    return file->process ? ctz_process_output_of(file->process, CTZ_STDOUT) : NULL;
+    if (!file->process || !ctz_process_is_streamed(file->process, CTZ_STDOUT))
+        return NULL;
+    return ctz_process_output_of(file->process, CTZ_STDOUT);
 }
 
 static int read_file(lua_State *L, const struct file *file, int first)

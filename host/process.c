@@ -83,10 +83,16 @@ static bool overflowed(const struct ctz_input *input)
     return input && ctz_input_overflowed(input);
 }
 
+static int read_error(const struct ctz_process *process)
+{
+    int error = process->out ? ctz_input_error(process->out) : 0;
+    return error || !process->err ? error : ctz_input_error(process->err);
+}
+
 static bool has_failed(const struct ctz_process *process)
 {
     return process->timed_out || process->wanted_terminal || process->is_lost ||
-           overflowed(process->out) || overflowed(process->err);
+           overflowed(process->out) || overflowed(process->err) || read_error(process);
 }
 
 static bool has_result(const struct ctz_process *process)
@@ -134,6 +140,9 @@ static void set_failure(const struct ctz_process *process, struct ctz_error *err
         ctz_error_hint(err, "let it have it with stdin=\"inherit\", or give it pty=true");
     } else if (process->is_lost) {
         ctz_error_set(err, CTZ_ERROR_INTERNAL, "%s: something else took its exit code", title);
+    } else if (read_error(process)) {
+        ctz_error_system(err, read_error(process), "%s: killed, its output could not be read",
+                         title);
     } else {
         ctz_error_set(err, CTZ_ERROR_SIZE, "%s: killed, its %s passed the limit of captured bytes",
                       title, overflowed(process->out) ? "stdout" : "stderr");

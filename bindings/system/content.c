@@ -173,9 +173,9 @@ int ctz_files_read(int fd, const char *path, struct ctz_buffer *bytes, const str
     if (is_regular && facts.st_size > 0 && !ctz_buffer_reserve(bytes, (size_t)facts.st_size))
         return no_memory(err, path);
     for (;;) {
-        if (ctz_files_given_up(op, err) < 0)
-            return -1;
         if (!is_regular && wait_for(fd, POLLIN, op, err) < 0)
+            return -1;
+        if (ctz_files_given_up(op, err) < 0) // before bytes are taken that somebody else may want
             return -1;
         ssize_t size = read_block(fd, path, bytes, err);
         if (size == 0)

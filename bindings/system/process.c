@@ -166,13 +166,6 @@ static int l_spawn(lua_State *L)
     return start_handle(L);
 }
 
-// What lua/stdlib/ctz/process.lua builds run with functions for lines on: its errors are those of
-// run.
-static int l_begin(lua_State *L)
-{
-    return start_handle(L);
-}
-
 /// ctz.process.find(name) -> string|nil
 /// The file that a program's name means, as PATH has it; nil when there is none.
 /// @param name string
@@ -442,8 +435,14 @@ static const struct ctz_reg iterating[] = {
     {NULL, NULL, CTZ_CAP_UNNAMED, 0, 0},
 };
 
+// What lua/stdlib/ctz/process.lua builds run with functions for lines on: the errors are those of
+// run.
 static const struct ctz_reg beginning[] = {
-    {"process.run", l_begin, CTZ_CAP_RUN, 0, CTZ_REG_PLANS},
+    {"process.run", start_handle, CTZ_CAP_RUN, 0, CTZ_REG_PLANS},
+    {NULL, NULL, CTZ_CAP_UNNAMED, 0, 0},
+};
+static const struct ctz_reg finishing[] = {
+    {"process.run", l_wait, CTZ_CAP_HELD, 0, 0},
     {NULL, NULL, CTZ_CAP_UNNAMED, 0, 0},
 };
 
@@ -471,12 +470,19 @@ static void open_classes(lua_State *L)
     lua_pop(L, 2);
 }
 
+// Puts the function of the row into the table on top of the stack, under another name.
+static void add_run(lua_State *L, const struct ctz_reg *row, const char *name)
+{
+    ctz_door(L, row);
+    lua_getfield(L, -1, "run");
+    lua_setfield(L, -3, name);
+    lua_pop(L, 1);
+}
+
 void ctz_system_process_open(lua_State *L)
 {
     open_classes(L);
     ctz_door(L, functions);
-    ctz_door(L, beginning);
-    lua_getfield(L, -1, "run");
-    lua_setfield(L, -3, "begin");
-    lua_pop(L, 1);
+    add_run(L, beginning, "begin");
+    add_run(L, finishing, "finish");
 }

@@ -36,7 +36,11 @@ local function run_with_lines(argv, opts)
       each_line(child, "stdout", functions.stdout)
     end
   end)
-  return child:wait { check = opts.check }
+  local result = core.finish(child, { check = opts.check })
+  for stream in pairs(functions) do
+    result[stream] = nil
+  end
+  return result
 end
 
 local function run(argv, opts)
