@@ -180,7 +180,8 @@ static bool is_own_bug(lua_State *L)
 {
     const char *text = lua_type(L, -1) == LUA_TSTRING ? lua_tostring(L, -1) : "";
     size_t place = strncmp(text, "ctz:", 4) == 0 ? ctz_place_length(text) : 0;
-    return place > 0 && strcmp(text + place, ": not enough memory") != 0;
+    bool lacks_memory = strstr(text, "not enough memory") || strstr(text, "annot allocate memory");
+    return place > 0 && !lacks_memory;
 }
 
 static int code_of(lua_State *L)

@@ -4,7 +4,7 @@ local process, fs = ctz.process, ctz.fs
 local child <close> = process.spawn({"cat"}, {stdin="pipe"})
 child:write("one\ntwo\n") child:close_stdin()
 local n = 0
-for line in child:lines() do n = n + 1 end
+for _ in child:lines() do n = n + 1 end
 assert(n == 2)
 child:wait()
 local dir <close> = fs.tempdir()
@@ -15,7 +15,7 @@ fs.copy(dir .. "/a", dir .. "/c", {recursive = true})
 assert(fs.read(dir .. "/c/f") == "textmore")
 assert(#fs.glob("**/f", {root = dir.path}) == 2)
 local m = 0
-for path, stat in fs.walk(dir.path) do m = m + 1 end
+for _ in fs.walk(dir.path) do m = m + 1 end
 assert(m == 6, m)
 fs.remove(dir .. "/c", {recursive = true})
 local pipe <close> = io.popen "echo x"
