@@ -91,8 +91,17 @@ local function server_files(busybox)
   return files
 end
 
+-- The image, with its progress shown while the layers are written.
+local function assemble(description)
+  local bar <close> = ctz.ui.progress { title = "layers", unit = "bytes" }
+  description.on_progress = function(at)
+    bar:set(at.done_bytes, at.total_bytes)
+  end
+  return ctz.image.assemble(description)
+end
+
 check_busybox(p.busybox)
-local image = ctz.image.assemble {
+local image = assemble {
   layers = {
     { files = server_files(p.busybox), comment = "busybox and its names" },
     { from = HERE .. "/quickstart", to = "/www", comment = "the web site" },
@@ -114,22 +123,22 @@ local image = ctz.image.assemble {
 
 -- --- the summary -------------------------------------------------------------------------------
 
-local function row(name, text)
-  print(("%-8s %s"):format(name, text))
+local function summary()
+  local rows = { { "image", image.name }, { "digest", image.digest } }
+  for i, layer in ipairs(image.layers) do
+    rows[#rows + 1] = { i == 1 and "layers" or "", ("%s  %d entries, %s, unpacked %s"):format(
+      layer.digest:sub(1, 19), layer.entries, ctz.ui.bytes(layer.size_bytes), ctz.ui.bytes(layer.uncompressed_bytes)) }
+  end
+  rows[#rows + 1] = { "size", ctz.ui.bytes(image.size_bytes) }
+  rows[#rows + 1] = { "time", ctz.ui.duration(image.seconds) }
+  if not can_ask then
+    rows[#rows + 1] = { "note", "busybox was not asked for its names in this mode: no links, another digest" }
+  end
+  return ctz.ui.table(rows)
 end
 
 if not ctz.mode().json then
-  row("image", image.name)
-  row("digest", image.digest)
-  for i, layer in ipairs(image.layers) do
-    row(i == 1 and "layers" or "", ("%s  %4d entries  %7.1f KiB, %.1f unpacked"):format(layer.digest:sub(1, 19),
-      layer.entries, layer.size_bytes / 1024, layer.uncompressed_bytes / 1024))
-  end
-  row("size", ("%.1f KiB"):format(image.size_bytes / 1024))
-  row("time", ("%.2f s"):format(image.seconds))
-  if not can_ask then
-    row("note", "busybox was not asked for its names in this mode: /bin has no links, the digest differs")
-  end
+  print((summary():gsub("\n$", "")))
 end
 
 return image

@@ -71,11 +71,24 @@ describe("recipes/quickstart.lua #live", function()
   it("ends with a summary of name, digest, layers, sizes and time", function()
     local text, code = run()
     assert.equal(0, code, text)
-    assert.matches("image    oci:out/quickstart:1%.0\n", text)
-    assert.matches("digest   sha256:%x+\n", text)
-    assert.matches("layers   sha256:%x+ +%d+ entries +[%d.]+ KiB", text)
-    assert.matches("size     [%d.]+ KiB\n", text)
-    assert.matches("time     [%d.]+ s\n", text)
+    assert.matches("image   oci:out/quickstart:1%.0\n", text)
+    assert.matches("digest  sha256:%x+\n", text)
+    assert.matches("layers  sha256:%x+  %d+ entries, [%d.]+ MB, unpacked [%d.]+ MB\n", text)
+    assert.matches("size    [%d.]+ MB\n", text)
+    assert.matches("time    [%d.]+ m?s\n", text)
+  end)
+
+  it("shows its progress on stderr, as --progress says", function()
+    local function progress(mode)
+      return check("cd %s && '%s' run --progress %s '%s' 2>&1 >/dev/null", folder, program, mode, recipe)
+    end
+    assert.equal("", progress "none")
+    assert.matches("layers", progress "plain")
+    local lines = {}
+    for line in progress("json"):gmatch("[^\n]+") do
+      lines[#lines + 1] = json.decode(line)
+    end
+    assert.is_true(#lines >= 1)
   end)
 
   it("prints its result, and nothing else, with --json", function()
@@ -181,7 +194,7 @@ describe("recipes/quickstart.lua #live", function()
     local text, code = run "--dry-run"
     assert.equal(0, code, text)
     assert.matches("would write out/quickstart/index.json", text, 1, true)
-    assert.matches("digest   sha256:%x+\n", text)
+    assert.matches("digest  sha256:%x+\n", text)
     local _, made = sh("ls %s/out", folder)
     assert.not_equal(0, made)
   end)
