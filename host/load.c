@@ -91,8 +91,11 @@ static bool push_file(lua_State *L, const char *path)
     while ((got = fread(block, 1, sizeof block, file)) > 0)
         ctz_buffer_append(&text, block, got);
     fclose(file);
-    if (text.failed)
-        return false;
+    if (text.failed) {
+        struct ctz_error err = {0};
+        ctz_error_set(&err, CTZ_ERROR_IO, "out of memory for %s", path);
+        ctz_raise(L, &err);
+    }
     lua_pushlstring(L, text.bytes ? text.bytes : "", text.length);
     ctz_buffer_clear(&text);
     return true;
