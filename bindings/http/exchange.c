@@ -318,11 +318,20 @@ static const struct ctz_op_class chunk_class = {
 static const struct ctz_op_class exactly_class = {
     .name = "reads an HTTP stream", .start = start, .cancel = cancel, .push = push_exactly};
 
-// exchange:read(n?) -> string|nil: what is there (waiting for one byte), or n bytes, fewer at the
-// end; nil at the end.
+// {timeout=} at idx.
+static double read_timeout(lua_State *L, int idx)
+{
+    static const char *const names[] = {"timeout", NULL};
+    ctz_opts_check(L, idx, names);
+    return ctz_opt_seconds(L, idx, "timeout", 0);
+}
+
+// exchange:read(n?, opts?) -> string|nil: what is there (waiting for one byte), or n bytes, fewer
+// at the end; nil at the end.
 static int l_read(lua_State *L)
 {
     struct exchange *exchange = http_check_exchange(L);
+    double timeout_s = read_timeout(L, 3);
     bool all = lua_isnoneornil(L, 2);
     size_t most = (size_t)ctz_limit(exchange->host, CTZ_LIMIT_HTTP_BODY_BYTES);
     size_t want = all ? 1 : (size_t)ctz_check_integer(L, 2, "n", 0, (lua_Integer)most);
@@ -331,6 +340,7 @@ static int l_read(lua_State *L)
     struct exchange_op *op =
         new_op(L, all ? &chunk_class : &exactly_class, exchange, &exchange->reader, has_bytes);
     op->want = want;
+    op->op.timeout_s = timeout_s;
     return ctz_await(L, op);
 }
 
@@ -476,8 +486,8 @@ static int push_written(lua_State *L, struct ctz_op *op)
 static const struct ctz_op_class write_class = {
     .name = "writes an HTTP body", .start = start, .cancel = cancel, .push = push_written};
 
-// exchange:write(bytes) -> boolean: waits while the other side is slow; false when it has answered
-// already and takes no more.
+// exchange:write(bytes, opts?) -> boolean: waits while the other side is slow; false when it has
+// answered already and takes no more.
 static int l_write(lua_State *L)
 {
     struct exchange *exchange = ctz_object_check(L, 1, EXCHANGE_CLASS);
@@ -488,6 +498,7 @@ static int l_write(lua_State *L)
     http_check_exchange(L);
     size_t size;
     const char *bytes = ctz_check_string(L, 2, "bytes", &size);
+    double timeout_s = read_timeout(L, 3);
     if (exchange->out_ended)
         return ctz_usage(L, "the body has ended");
     if (exchange->left >= 0 && (int64_t)size > exchange->left)
@@ -498,6 +509,7 @@ static int l_write(lua_State *L)
     struct exchange_op *op = new_op(L, &write_class, exchange, &exchange->writer, is_written);
     op->bytes = bytes;
     op->size = size;
+    op->op.timeout_s = timeout_s;
     return ctz_await(L, op);
 }
 

@@ -215,6 +215,9 @@ static void read_body(lua_State *L, int opts, struct ctz_http_spec *spec)
     else if (type != LUA_TNIL && type != LUA_TFUNCTION)
         ctz_usage(L, "bad argument 'opts.body' to '%s': expected string or function, got %s",
                   ctz_function_name(L), luaL_typename(L, -1));
+    if (type != LUA_TFUNCTION && ctz_opt_field(L, opts, "length") != LUA_TNIL)
+        ctz_usage(L, "bad argument 'opts.length' to '%s': it is for a body that a function makes",
+                  ctz_function_name(L));
 }
 
 static void refuse_mode(lua_State *L, const char *what)
@@ -246,19 +249,26 @@ static void check_modes(lua_State *L, const struct ctz_http_spec *spec, const ch
     }
 }
 
+static void allow_subject(lua_State *L, char *take_subject, struct ctz_error *err)
+{
+    char copy[512];
+    if (!take_subject)
+        ctz_raise(L, err);
+    strncpy(copy, take_subject, sizeof copy - 1); // one that is cut matches nothing that is granted
+    copy[sizeof copy - 1] = '\0';
+    ctz_free(take_subject);
+    ctz_allow(L, CTZ_CAP_NET, copy);
+}
+
+// A proxy that the recipe names is reached as well; one of the environment is the user's own.
 static void check_permission(lua_State *L, const struct ctz_http_spec *spec, const char *to)
 {
+    struct ctz_error err = {0};
     if (!ctz_host(L)->allow)
         return;
-    struct ctz_error err = {0};
-    char *subject = ctz_http_subject(spec, &err);
-    if (!subject)
-        ctz_raise(L, &err);
-    char copy[512];
-    strncpy(copy, subject, sizeof copy - 1); // one that is cut matches nothing that is granted
-    copy[sizeof copy - 1] = '\0';
-    ctz_free(subject);
-    ctz_allow(L, CTZ_CAP_NET, copy);
+    allow_subject(L, ctz_http_subject(spec, &err), &err);
+    if (spec->proxy && *spec->proxy && !spec->unix_socket)
+        allow_subject(L, ctz_http_proxy_subject(spec->proxy, &err), &err);
     if (to)
         ctz_allow(L, CTZ_CAP_WRITE, to);
 }

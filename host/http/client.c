@@ -16,7 +16,7 @@
 #define IDLE_TRANSFERS   128 // easy handles kept for the next requests
 #define IDLE_CONNECTIONS 128 // kept open by libcurl
 #define ACTIVE_MAX       256 // transfers at once, streams not counted; the others wait their turn
-#define ACTIVE_MIN       4
+#define ACTIVE_MIN       1
 
 // --- sockets -------------------------------------------------------------------------------------
 
@@ -377,13 +377,20 @@ void ctz_http_warn_insecure(struct ctz_http *client, const char *host)
 
 // --- life ----------------------------------------------------------------------------------------
 
-// Half of the descriptors this process may have.
+// Half of the descriptors that are left to this process: the lowest free number tells how many are
+// in use.
 static unsigned most_active(void)
 {
     struct rlimit limit;
-    if (getrlimit(RLIMIT_NOFILE, &limit) < 0 || limit.rlim_cur / 2 > ACTIVE_MAX)
+    int lowest = dup(STDERR_FILENO);
+    if (lowest >= 0)
+        close(lowest);
+    if (lowest < 0 || getrlimit(RLIMIT_NOFILE, &limit) < 0)
+        return ACTIVE_MIN;
+    rlim_t left = limit.rlim_cur > (rlim_t)lowest ? limit.rlim_cur - (rlim_t)lowest : 0;
+    if (left / 2 > ACTIVE_MAX)
         return ACTIVE_MAX;
-    return limit.rlim_cur / 2 < ACTIVE_MIN ? ACTIVE_MIN : (unsigned)limit.rlim_cur / 2;
+    return left / 2 < ACTIVE_MIN ? ACTIVE_MIN : (unsigned)(left / 2);
 }
 
 int ctz_http_open(struct ctz_http **out, struct ctz_host *host, struct ctz_error *err)
@@ -404,13 +411,15 @@ int ctz_http_open(struct ctz_http **out, struct ctz_host *host, struct ctz_error
     curl_multi_setopt(client->multi, CURLMOPT_SOCKETDATA, client);
     curl_multi_setopt(client->multi, CURLMOPT_TIMERFUNCTION, on_curl_timer);
     curl_multi_setopt(client->multi, CURLMOPT_TIMERDATA, client);
-    curl_multi_setopt(client->multi, CURLMOPT_MAXCONNECTS, (long)IDLE_CONNECTIONS);
+    long kept = client->max_active < IDLE_CONNECTIONS ? client->max_active : IDLE_CONNECTIONS;
+    curl_multi_setopt(client->multi, CURLMOPT_MAXCONNECTS, kept);
     *out = client;
     return 0;
 }
 
 void ctz_http_close(struct ctz_http *client)
 {
+    client->starting = true; // whoever gives a turn back lets nobody begin
     while (client->requests)
         ctz_http_request_orphan(client->requests);
     while (client->idle) {

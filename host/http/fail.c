@@ -180,6 +180,12 @@ static void fail_cut(struct ctz_http_request *request, CURLcode code)
 
 static void fail_memory(struct ctz_http_request *request)
 {
+    if (request->stream && request->compressed && request->head.complete) {
+        ctz_error_set(&request->err, CTZ_ERROR_SIZE,
+                      "the body expands too fast to be streamed, or memory ran out");
+        ctz_error_hint(&request->err, "compressed=false takes it as it is");
+        return;
+    }
     if (request->passes && !request->head.complete && request->transfer &&
         !*request->transfer->words) { // libcurl's word for a header line over its own 100 KiB
         ctz_error_set(&request->err, CTZ_ERROR_SIZE,

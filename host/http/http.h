@@ -85,6 +85,8 @@ struct ctz_http_spec {
 /// "example.org:443", "[::1]:80" or "unix:PATH": the subject of the capability net. Yours to free.
 CTZ_API char *ctz_http_subject(const struct ctz_http_spec *spec, struct ctz_error *err);
 
+/// The same of a proxy's URL.
+CTZ_API char *ctz_http_proxy_subject(const char *proxy, struct ctz_error *err);
 /// The beginning of a URL, for people: without a password. Returns buffer.
 CTZ_API const char *ctz_http_shown(const char *url, char *buffer, size_t size);
 

@@ -129,3 +129,15 @@ int ctz_http_proxy_parse(struct http_proxy *proxy, const char *text, struct ctz_
                          known ? "out of memory"
                                : "the proxy is no URL with the scheme http, https or socks");
 }
+
+char *ctz_http_proxy_subject(const char *text, struct ctz_error *err)
+{
+    struct http_proxy proxy;
+    if (ctz_http_proxy_parse(&proxy, text, err) < 0)
+        return NULL;
+    char *subject = ctz_asprintf("%s:%u", proxy.host, proxy.port);
+    ctz_free(proxy.host);
+    if (!subject)
+        ctz_error_set(err, CTZ_ERROR_IO, "out of memory");
+    return subject;
+}

@@ -101,6 +101,8 @@ int ctz_http_redirect(struct ctz_http_request *request)
     }
     request->redirects_left--;
     if (ctz_http_url_parse(&url, request->url.text, location, &request->err) < 0) {
+        if (request->err.kind != CTZ_ERROR_USAGE) // out of memory
+            return -1;
         request->err.kind = CTZ_ERROR_PROTOCOL;
         return ctz_error_wrap(&request->err, "a redirect that cannot be followed");
     }

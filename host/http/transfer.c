@@ -11,6 +11,8 @@
 
 #define CONNECT_S     30.0    // a connection that is not there by then is given up
 #define STREAM_BUFFER 131072L // bytes libcurl reads at once for a stream
+// For one that it decodes: what they decode to is held by libcurl while we pause, 64 MiB at most.
+#define DECODED_STREAM_BUFFER 16384L
 #define KEEPALIVE_S   60L     // of silence, before TCP asks whether the other side still lives
 
 // --- callbacks: they copy bytes and set flags ----------------------------------------------------
@@ -268,7 +270,7 @@ static CURLcode set_route(CURL *easy, struct ctz_http_request *request, const ch
         SET(CURLOPT_FRESH_CONNECT, 1L);
     SET(CURLOPT_CONNECTTIMEOUT_MS, (long)(connect_s < 1e6 ? connect_s * 1000 : 1e9));
     if (request->stream || request->upgrade) {
-        SET(CURLOPT_BUFFERSIZE, STREAM_BUFFER);
+        SET(CURLOPT_BUFFERSIZE, request->compressed ? DECODED_STREAM_BUFFER : STREAM_BUFFER);
         SET(CURLOPT_TCP_KEEPALIVE, 1L);
         SET(CURLOPT_TCP_KEEPIDLE, KEEPALIVE_S);
     }

@@ -21,6 +21,15 @@ static void fail_io(struct ctz_http_request *request, CURLcode code, struct ctz_
                   *words ? words : curl_easy_strerror(code));
 }
 
+static SSL *tls_of(struct ctz_http_request *request)
+{
+    struct curl_tlssessioninfo *session = NULL;
+    if (request->url.secure)
+        curl_easy_getinfo(request->transfer->easy, CURLINFO_TLS_SSL_PTR, &session);
+    bool known = session && session->backend == CURLSSLBACKEND_OPENSSL;
+    return known ? session->internals : NULL;
+}
+
 // --- the request ---------------------------------------------------------------------------------
 
 // "/path?query": libcurl's URLs always have a path.
@@ -209,14 +218,22 @@ static int read_once(struct ctz_http_request *request)
     return -1;
 }
 
+static void begin_upgraded(struct ctz_http_request *request)
+{
+    SSL *tls = tls_of(request);
+    if (tls) // else a send that is tried again has to come from the same place in memory
+        SSL_set_mode(tls, SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER);
+    request->state = HTTP_UPGRADED;
+    request->watch_data = false;
+    watch_again(request);
+    ctz_http_touch(request, CTZ_HTTP_HEAD);
+}
+
 static void read_answer(struct ctz_http_request *request)
 {
     for (;;) {
         if (request->head.complete && request->head.status == 101) {
-            request->state = HTTP_UPGRADED;
-            request->watch_data = false;
-            watch_again(request);
-            ctz_http_touch(request, CTZ_HTTP_HEAD);
+            begin_upgraded(request);
             return;
         }
         if (request->head.complete && has_body_ended(request)) {
@@ -270,9 +287,8 @@ void ctz_http_upgrade_ready(struct ctz_http_request *request, int events)
 
 // --- both ways -----------------------------------------------------------------------------------
 
-static ptrdiff_t fail_closed(struct ctz_http_request *request, struct ctz_error *err)
+static ptrdiff_t fail_closed(struct ctz_error *err)
 {
-    (void)request;
     ctz_error_set(err, CTZ_ERROR_CONFLICT, "the connection is closed");
     return CTZ_HTTP_FAIL;
 }
@@ -281,7 +297,7 @@ ptrdiff_t ctz_http_recv(struct ctz_http_request *request, char *bytes, size_t si
                         struct ctz_error *err)
 {
     if (request->state != HTTP_UPGRADED)
-        return fail_closed(request, err);
+        return fail_closed(err);
     struct ctz_buffer *raw = &request->raw;
     size_t left = raw->length - request->raw_offset;
     if (left > 0) { // came together with the head
@@ -311,7 +327,7 @@ ptrdiff_t ctz_http_send(struct ctz_http_request *request, const char *bytes, siz
                         struct ctz_error *err)
 {
     if (request->state != HTTP_UPGRADED)
-        return fail_closed(request, err);
+        return fail_closed(err);
     size_t sent = 0;
     CURLcode code = curl_easy_send(request->transfer->easy, bytes, size, &sent);
     if (code == CURLE_AGAIN)
@@ -336,22 +352,13 @@ void ctz_http_watch(struct ctz_http_request *request, bool data, bool room)
     watch_again(request);
 }
 
-// A TLS connection is closed one way by its own message, close_notify.
-static bool half_close_tls(struct ctz_http_request *request)
-{
-    struct curl_tlssessioninfo *session = NULL;
-    curl_easy_getinfo(request->transfer->easy, CURLINFO_TLS_SSL_PTR, &session);
-    if (!session || session->backend != CURLSSLBACKEND_OPENSSL || !session->internals)
-        return false;
-    return SSL_shutdown(session->internals) >= 0;
-}
-
 int ctz_http_half_close(struct ctz_http_request *request, struct ctz_error *err)
 {
     if (request->state != HTTP_UPGRADED)
-        return fail_closed(request, err) < 0 ? -1 : 0;
-    if (request->url.secure) {
-        if (half_close_tls(request))
+        return fail_closed(err) < 0 ? -1 : 0;
+    if (request->url.secure) { // TLS is closed one way by a message of its own, close_notify
+        SSL *tls = tls_of(request);
+        if (tls && SSL_shutdown(tls) >= 0)
             return 0;
         return ctz_error_set(err, CTZ_ERROR_IO, "TLS cannot be closed one way here");
     }

@@ -423,6 +423,21 @@ describe("a connection", function()
     assert.matches('cannot find the host "no-such-host.invalid"', err.message, 1, true)
   end)
 
+  it("waits for its turn when descriptors are few", function()
+    local recipe = ([[
+      local ctz = require "ctz"
+      local list = {}
+      for i = 1, 100 do list[i] = i end
+      local answers = ctz.map(list, function() return ctz.http.get("%s").body end, {jobs=100})
+      print(#answers, answers[100])
+    ]]):format(url "/hello")
+    local folder = program.folder()
+    program.write(folder .. "/recipe.lua", recipe)
+    local result = program.shell(("prlimit --nofile=18 '%s' run '%s/recipe.lua'"):format(program.path, folder))
+    program.remove(folder)
+    assert.equal("100\thello\n", result.out, result.err)
+  end)
+
   it("serves a thousand tasks at once", function()
     local list = {}
     for i = 1, 1000 do
@@ -597,9 +612,12 @@ describe("permission and modes", function()
       print(err.kind, err.hint)
       _, err = ctz.try(ctz.http.get, "http://x/", {unix_socket="/run/x.sock"})
       print(err.kind, err.hint)
+      _, err = ctz.try(ctz.http.get, "%s", {proxy="http://10.1.2.3:3128"})
+      print(err.kind, err.hint)
     ]]):gsub("%%s", url "/hello")
     local result = program.recipe(recipe, { "--allow", "net=127.0.0.1" })
     assert.equal("hello\ndenied\ndenied\t--allow net=example.org:80 grants it\n"
-      .. "denied\t--allow net=unix:/run/x.sock grants it\n", result.out, result.err)
+      .. "denied\t--allow net=unix:/run/x.sock grants it\n"
+      .. "denied\t--allow net=10.1.2.3:3128 grants it\n", result.out, result.err)
   end)
 end)

@@ -137,6 +137,18 @@ describe("a stream", function()
     assert.equal("", program.recipe(recipe).err)
   end)
 
+  it("that is decoded on the way pauses its sender too", function()
+    local stream <close> = http.get(url "/bomb/1073741824", { stream = true, compressed = true })
+    for _ = 1, 100 do
+      local chunk = stream:read(1 << 20)
+      assert.equal(1 << 20, #chunk)
+    end
+    local sanitized = program.read("/proc/self/maps"):find("libasan", 1, true)
+    local peak = program.read("/proc/self/status"):match "VmHWM:%s*(%d+)"
+    assert.is_true(sanitized or tonumber(peak) < 150 * 1024, peak)
+    assert.equal(("packed text "):rep(100), http.get(url "/gzip", { stream = true, compressed = true }):read(5000))
+  end)
+
   it("pauses its sender while nobody reads", function()
     local stream <close> = http.get(url "/endless", { stream = true })
     local function sent()
@@ -160,8 +172,8 @@ describe("a stream", function()
   it("leaves a deadline that passed while reading to the reader, and can be read further", function()
     local stream <close> = http.get(url "/tick/0.2", { stream = true })
     stream:read()
-    local err = failure(ctz.timeout, 0.02, stream.read, stream)
-    assert.equal("timeout", err.kind)
+    assert.equal("timeout", failure(ctz.timeout, 0.02, stream.read, stream).kind)
+    assert.equal("timeout", failure(stream.read, stream, nil, { timeout = 0.02 }).kind)
     assert.matches("^tick", stream:read())
   end)
 
@@ -346,6 +358,10 @@ describe("a body made by a function", function()
     assert.matches("\nContent-Length: 4\n", body, 1, true)
     assert.is_nil(body:find("chunked", 1, true))
     assert.matches("\n\nabcd$", body)
+  end)
+
+  it("alone has a declared length", function()
+    assert.equal("usage", failure(http.put, url "/echo", { body = "abc", length = 3 }).kind)
   end)
 
   it("has to be as long as was declared", function()

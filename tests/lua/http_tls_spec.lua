@@ -146,6 +146,10 @@ describe("TLS", function()
       end)
       assert.equal(block:upper(), connection:read(#block))
     end)
+    assert.is_true(connection:close_write())
+    repeat
+      local rest = connection:read() -- asyncio ends both ways then
+    until not rest
   end)
 
   it("carries streams and large bodies", function()
@@ -252,7 +256,8 @@ describe("HTTP/2", function()
     daemon off; worker_processes 1; pid %s/nginx.pid; error_log %s/nginx.log;
     events { worker_connections 256; }
     http {
-      access_log off;
+      access_log off; client_body_temp_path %s/t1; proxy_temp_path %s/t2; fastcgi_temp_path %s/t3;
+      uwsgi_temp_path %s/t4; scgi_temp_path %s/t5;
       server {
         listen 127.0.0.1:%d ssl http2; root %s/web;
         ssl_certificate %s/good.crt; ssl_certificate_key %s/good.key;
@@ -269,7 +274,7 @@ describe("HTTP/2", function()
     pipe:close()
     os.execute(("mkdir -p %s/web && chmod 755 %s %s/web"):format(folder, folder, folder))
     program.write(folder .. "/web/page", ("0123456789"):rep(50000))
-    program.write(folder .. "/nginx.conf", nginx_conf:format(folder, folder, port, folder, folder, folder))
+    program.write(folder .. "/nginx.conf", (nginx_conf:gsub("%%s", folder):gsub("%%d", port)))
     url = ("https://127.0.0.1:%d/page"):format(port)
     nginx = io.popen(("exec nginx -c %s/nginx.conf -p %s 2>/dev/null; echo"):format(folder, folder))
     ctz.timeout(20, function()

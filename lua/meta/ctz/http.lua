@@ -90,11 +90,15 @@ local connection = {}
 ---@return true
 function connection:close_write() end
 
+---@class ctz.connection.write.opts
+---@field timeout? ctz.seconds  after it, how many bytes were sent is not known
+
 ---Sends all bytes; waits while the other side is slow.
 ---@async
 ---@param bytes string
+---@param opts? ctz.connection.write.opts
 ---@return true
-function connection:write(bytes) end
+function connection:write(bytes, opts) end
 
 ---@class ctz.stream
 local stream = {}
@@ -113,10 +117,14 @@ function stream:close() end
 ---@return fun(): any
 function stream:lines() end
 
+---@class ctz.stream.read.opts
+---@field timeout? ctz.seconds  of this read; the stream can be read further
+
 ---The bytes that are there, waiting for the first one; with n exactly n bytes, fewer at the end. nil at the end. The sender is paused while nobody reads.
 ---@async
 ---@param n? ctz.bytes
+---@param opts? ctz.stream.read.opts
 ---@return string|nil
-function stream:read(n) end
+function stream:read(n, opts) end
 
 return http

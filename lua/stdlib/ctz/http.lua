@@ -152,20 +152,22 @@ local function take(self, value)
   return value
 end
 
---- stream:read(n?) -> string|nil
+--- stream:read(n?, opts?) -> string|nil
 --- The bytes that are there, waiting for the first one; with n exactly n bytes, fewer at the end.
 --- nil at the end. The sender is paused while nobody reads.
 --- @async
 --- @param n? ctz.bytes
+--- @param opts.timeout? ctz.seconds  of this read; the stream can be read further
+--- @error timeout nothing came by then
 --- @error unreachable the connection broke
 --- @error protocol the body is truncated or malformed
 --- @example local _, err = ctz.try(ctz.http.get, "http://127.0.0.1:1/", {stream=true})
 --- @example assert(err:is "unreachable")
-function Stream:read(n)
+function Stream:read(n, opts)
   if self.ended then
     return nil
   end
-  return take(self, self.exchange:read(n))
+  return take(self, self.exchange:read(n, opts))
 end
 
 local function next_chunk(self)
@@ -206,15 +208,17 @@ end
 local Connection = setmetatable({ __name = "ctz.http.connection", __close = Stream.close }, { __index = Stream })
 Connection.__index = Connection
 
---- connection:write(bytes) -> true
+--- connection:write(bytes, opts?) -> true
 --- Sends all bytes; waits while the other side is slow.
 --- @async
 --- @param bytes string
+--- @param opts.timeout? ctz.seconds  after it, how many bytes were sent is not known
+--- @error timeout the other side does not take them
 --- @error unreachable the connection broke
 --- @example local _, err = ctz.try(ctz.http.upgrade, "http://127.0.0.1:1/", {protocol="tcp"})
 --- @example assert(err:is "unreachable")
-function Connection:write(bytes)
-  return self.exchange:write(bytes)
+function Connection:write(bytes, opts)
+  return self.exchange:write(bytes, opts)
 end
 
 --- connection:close_write() -> true
@@ -305,6 +309,9 @@ local function read_error(exchange)
 end
 
 local function drive(url, opts, method)
+  if opts.on_progress ~= nil and type(opts.on_progress) ~= "function" then
+    usage("bad argument 'opts.on_progress': expected function, got %s", type(opts.on_progress))
+  end
   local guard <close> = setmetatable({}, Guard)
   local exchange = core.open(url, opts, method)
   guard.exchange = exchange
