@@ -13,7 +13,7 @@
 #define STREAM_BUFFER 131072L // bytes libcurl reads at once for a stream
 // For one that it decodes: what they decode to is held by libcurl while we pause, 64 MiB at most.
 #define DECODED_STREAM_BUFFER 16384L
-#define KEEPALIVE_S   60L     // of silence, before TCP asks whether the other side still lives
+#define KEEPALIVE_S           60L // of silence, before TCP asks whether the other side still lives
 
 // --- callbacks: they copy bytes and set flags ----------------------------------------------------
 

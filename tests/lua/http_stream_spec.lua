@@ -145,7 +145,7 @@ describe("a stream", function()
     end
     local sanitized = program.read("/proc/self/maps"):find("libasan", 1, true)
     local peak = program.read("/proc/self/status"):match "VmHWM:%s*(%d+)"
-    assert.is_true(sanitized or tonumber(peak) < 150 * 1024, peak)
+    assert.is_true(sanitized ~= nil or tonumber(peak) < 150 * 1024, peak)
     assert.equal(("packed text "):rep(100), http.get(url "/gzip", { stream = true, compressed = true }):read(5000))
   end)
 
