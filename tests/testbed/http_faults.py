@@ -159,6 +159,13 @@ class Server:
     async def do_socks(self, request, reader, writer, number, parts):
         writer.write(answer(" ".join(Socks.asked)))
 
+    async def do_late_error(self, request, reader, writer, number, parts):
+        """The head of a 500, its body a moment later."""
+        writer.write(f"HTTP/1.1 500 Oops\r\nContent-Length: 10\r\nX-Connection: {number}\r\n\r\n".encode())
+        await writer.drain()
+        await asyncio.sleep(0.05)
+        writer.write(b"late words")
+
     async def do_count(self, request, reader, writer, number, parts):
         """/count/WHAT?SERVER: how often /WHAT was asked for, connections so far, connections open."""
         path = "/" + "/".join(parts)
