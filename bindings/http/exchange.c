@@ -8,7 +8,7 @@
 #include <string.h>
 
 #include "host/alloc.h"
-#include "host/egress.h"
+#include "host/log.h"
 
 #define OUT_BYTES  (256 * CTZ_KIB) // of an upload, taken from the recipe and not yet sent
 #define IN_BYTES   (64 * CTZ_KIB)  // received at once from an upgraded connection
@@ -543,12 +543,9 @@ static int l_close(lua_State *L)
 static int l_gc(lua_State *L)
 {
     struct exchange *exchange = ctz_object_check(L, 1, EXCHANGE_CLASS);
-    if (exchange->request && exchange->host->debug) {
-        char line[256];
-        int size = snprintf(line, sizeof line, "ctz: debug: %.180s was not closed; it is now\n",
-                            ctz_http_url(exchange->request));
-        ctz_egress_write(exchange->host, CTZ_STDERR, line, (size_t)size);
-    }
+    if (exchange->request)
+        ctz_log(exchange->host, CTZ_LOG_DEBUG, "%s was not closed; it is now",
+                ctz_http_url(exchange->request));
     close_exchange(exchange);
     return 0;
 }

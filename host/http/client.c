@@ -10,7 +10,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include "host/egress.h"
+#include "host/log.h"
 #include "host/luax.h"
 
 #define IDLE_TRANSFERS   128 // easy handles kept for the next requests
@@ -367,12 +367,10 @@ void ctz_http_warn_insecure(struct ctz_http *client, const char *host)
         warned->next = client->warned;
         client->warned = warned;
     }
-    char line[512];
-    int size = snprintf(line, sizeof line,
-                        "ctz: warning: TLS is not checked for %.200s (insecure): "
-                        "anybody on the way can read and change what is sent\n",
-                        host);
-    ctz_egress_write(client->host, CTZ_STDERR, line, (size_t)size);
+    ctz_log(
+        client->host, CTZ_LOG_WARN,
+        "TLS is not checked for %s (insecure): anybody on the way can read and change what is sent",
+        host);
 }
 
 // --- life ----------------------------------------------------------------------------------------
