@@ -194,11 +194,15 @@ static int write_around_status(struct ctz_host *host, enum ctz_stream stream, co
     struct ctz_egress *egress = host->egress;
     if (!egress->terminal[stream])
         return write_masked(host, stream, bytes, size, end);
+    if (host->around_output)
+        host->around_output(host, true, false);
     erase_status(host);
     int result = write_masked(host, stream, bytes, size, end);
     if (size)
         egress->line_open = bytes[size - 1] != '\n';
     draw_status(host);
+    if (host->around_output)
+        host->around_output(host, false, egress->line_open);
     return result;
 }
 
