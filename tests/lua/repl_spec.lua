@@ -112,6 +112,7 @@ describe("ctz repl", function()
     send "error('never run')"
     expect "run')"
     send(CTRL_C)
+    expect "^C"
     expect "ctz> "
     eval("'alive'", '"alive"')
     finish()
@@ -146,11 +147,13 @@ describe("ctz repl", function()
     send(TAB .. TAB)
     expect "readlink"
     send(CTRL_C)
+    expect "^C"
     expect "ctz> "
     eval("ch = ctz.channel()", "")
     send("ch:rec" .. TAB)
     expect "eive"
     send(CTRL_C)
+    expect "^C"
     expect "ctz> "
     finish()
   end)
