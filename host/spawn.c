@@ -3,7 +3,7 @@
 //
 // vfork and not uv_spawn: uv_spawn can neither take a controlling terminal nor tie the child's life
 // to ours, and its pipe for the error of exec costs a tenth of a short program's time
-// (docs/decisions/002-own-spawn.md). The child shares our memory until it calls execve, so all
+// (docs/decisions/006-own-spawn.md). The child shares our memory until it calls execve, so all
 // signals are blocked meanwhile and child_main calls only what is safe there.
 #include "host/spawn.h"
 

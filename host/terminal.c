@@ -9,6 +9,7 @@
 
 #include "host/host.h"
 #include "host/program.h"
+#include "host/signals.h"
 
 void ctz_terminal_give(pid_t group)
 {
@@ -27,8 +28,10 @@ void ctz_terminal_take_back(struct ctz_process *process, int by_signal)
         return;
     all->foreground = NULL;
     ctz_terminal_give(getpgrp());
-    if (by_signal == SIGINT)
-        kill(getpid(), SIGINT); // Ctrl-C went to the program alone
+    if (by_signal == SIGINT) { // Ctrl-C went to the program alone
+        raise(SIGINT);
+        ctz_signals_handle(process->host); // before its end is anybody's error
+    }
 }
 
 // Ctrl-Z went to the program alone: we stop as well, and go on together.

@@ -711,8 +711,8 @@ describe("ctz.process.spawn", function()
   end)
 
   it("sends signals by name and number", function()
-    local child <close> = spawn { "sh", "-c",
-      "trap 'echo hup' HUP; trap 'echo usr; exit 5' USR1; echo up; while :; do sleep 0.01; done" }
+    local child <close> = spawn({ "sh", "-c",
+      "trap 'echo hup' HUP; trap 'echo usr; exit 5' USR1; echo up; while :; do sleep 0.01; done" }, { stderr = "null" })
     assert.equal("up", child:read "l")
     child:kill "HUP"
     assert.equal("hup", child:read "l")
@@ -850,5 +850,51 @@ describe("a run with programs", function()
     repeat
       ctz.sleep(0.005)
     until #programs.with("sleep\0" .. nap) == 0
+  end)
+end)
+
+describe("our terminal", function()
+  -- A ctz that evaluates code on a terminal of its own, to be typed at.
+  local function on_terminal(code)
+    return spawn({ program.path, "eval", code }, { pty = true, stdin = "pipe", timeout = 20 })
+  end
+
+  it("is lent to a program whose stdin it is, and comes back", function()
+    local child <close> = on_terminal [[(function()
+      print(ctz.process.run({"sh", "-c", "read a; echo got $a"}, {stdin = "inherit"}).stdout)
+      os.execute "read b; echo then $b"
+      print(io.read())
+    end)()]]
+    child:write "one\n"
+    assert.equal("got one", child:read "l")
+    child:read "l"
+    child:write "two\n"
+    assert.equal("then two", child:read "l")
+    child:write "three\n"
+    assert.equal("three", child:read "l")
+    assert.equal(0, child:wait().exit_code)
+  end)
+
+  it("has a Ctrl-C that ends the program and the run", function()
+    local nap = programs.nap()
+    local child <close> = on_terminal(([[ctz.process.run({"sh", "-c", "echo up; sleep %s"},
+      {stdin = "inherit", stdout = "inherit"})]]):format(nap))
+    assert.equal("up", child:read "l")
+    repeat
+      ctz.sleep(0.005)
+    until #programs.with("sleep\0" .. nap) == 1
+    child:write "\3"
+    local result = child:wait { check = false }
+    assert.equal(130, result.exit_code, result.stdout)
+    assert.matches("interrupted; cleaning up", result.stdout, 1, true)
+    assert.same({}, programs.with("sleep\0" .. nap))
+  end)
+
+  it("is not read behind our back: a program that tries is ended with a hint", function()
+    local child <close> = on_terminal [[ctz.process.run{"sh", "-c", "read a </dev/tty"}]]
+    local result = child:wait { check = false }
+    assert.equal(1, result.exit_code)
+    assert.matches("wanted to use the terminal", result.stdout, 1, true)
+    assert.matches('stdin="inherit"', result.stdout, 1, true)
   end)
 end)
