@@ -270,8 +270,7 @@ describe("ctz.process.run", function()
     it("hands a secret over, which the list of processes does not show", function()
       local nap = programs.nap()
       local child <close> = spawn({ "sleep", nap }, { env = { TOKEN = ctz.secret "s3cr3t-s3cr3t" } })
-      local found = programs.with("sleep\0" .. nap)
-      assert.equal(1, #found)
+      local found = programs.await("sleep\0" .. nap, 1)
       assert.is_nil(found[1].text:find("s3cr3t", 1, true))
       assert.matches("TOKEN=s3cr3t-s3cr3t", ctz.fs.read("/proc/" .. child.pid .. "/environ"), 1, true)
     end)
@@ -387,9 +386,7 @@ describe("ctz.process.run", function()
         local task = ctz.spawn(function()
           sh(("sleep %s & sleep %s & wait"):format(nap, nap))
         end)
-        repeat
-          ctz.sleep(0.005)
-        until #programs.with("sleep\0" .. nap) == 2
+        programs.await("sleep\0" .. nap, 2)
         task:cancel()
         failure(task.await, task)
         assert.same({}, programs.with("sleep\0" .. nap))
@@ -681,32 +678,26 @@ describe("ctz.process.spawn", function()
     end
     do
       local child <close> = spawn { "sleep", nap } -- luacheck: ignore child
-      assert.equal(1, running())
+      programs.await("sleep\0" .. nap, 1)
     end
     assert.equal(0, running())
     local kept = {}
     ctz.scope(function()
       kept[1] = spawn { "sleep", nap }
-      assert.equal(1, running())
+      programs.await("sleep\0" .. nap, 1)
     end)
-    repeat
-      ctz.sleep(0.005)
-    until running() == 0
+    programs.await("sleep\0" .. nap, 0)
     assert.is_not_nil(kept[1])
     kept[1] = spawn { "sleep", nap }
-    assert.equal(1, running())
+    programs.await("sleep\0" .. nap, 1)
     kept[1] = nil
     collectgarbage()
     collectgarbage()
-    repeat
-      ctz.sleep(0.005)
-    until running() == 0
+    programs.await("sleep\0" .. nap, 0)
     ctz.spawn(function()
       spawn { "sleep", nap }
     end):await()
-    repeat
-      ctz.sleep(0.005)
-    until running() == 0
+    programs.await("sleep\0" .. nap, 0)
     assert.equal(0, programs.zombies())
   end)
 
@@ -842,14 +833,10 @@ describe("a run with programs", function()
   it("takes them along when it is killed itself", function()
     local nap = programs.nap()
     local child <close> = spawn { program.path, "eval", ('ctz.process.run{"sleep", "%s"}'):format(nap) }
-    repeat
-      ctz.sleep(0.005)
-    until #programs.with("sleep\0" .. nap) == 1
+    programs.await("sleep\0" .. nap, 1)
     child:kill "KILL"
     assert.equal(9, child:wait({ check = false }).signal)
-    repeat
-      ctz.sleep(0.005)
-    until #programs.with("sleep\0" .. nap) == 0
+    programs.await("sleep\0" .. nap, 0)
   end)
 end)
 
@@ -880,9 +867,7 @@ describe("our terminal", function()
     local child <close> = on_terminal(([[ctz.process.run({"sh", "-c", "echo up; sleep %s"},
       {stdin = "inherit", stdout = "inherit"})]]):format(nap))
     assert.equal("up", child:read "l")
-    repeat
-      ctz.sleep(0.005)
-    until #programs.with("sleep\0" .. nap) == 1
+    programs.await("sleep\0" .. nap, 1)
     child:write "\3"
     local result = child:wait { check = false }
     assert.equal(130, result.exit_code, result.stdout)

@@ -383,9 +383,7 @@ describe("io.popen", function()
       pipe:read "a"
     end)
     assert.equal("timeout", err.kind)
-    repeat
-      ctz.sleep(0.005)
-    until running() == 0
+    programs.await("sleep\0" .. nap, 0)
     local kept = { pipe = io.popen(command) }
     repeat
       ctz.sleep(0.005)
@@ -393,9 +391,7 @@ describe("io.popen", function()
     kept.pipe = nil
     collectgarbage()
     collectgarbage()
-    repeat
-      ctz.sleep(0.005)
-    until running() == 0
+    programs.await("sleep\0" .. nap, 0)
   end)
 
   it("refuses other modes, and reading what is written to", function()

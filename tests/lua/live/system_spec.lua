@@ -68,9 +68,7 @@ describe("under a shell with job control #live", function()
     local terminal <close> = tmux.open "bash --norc"
     terminal:line(([['%s' eval 'os.execute "echo on=$((40+2)); sleep %s; true"']]):format(program.path, nap))
     terminal:wait "on=42"
-    repeat
-      ctz.sleep(0.01)
-    until #programs.with("sleep\0" .. nap) == 1
+    programs.await("sleep\0" .. nap, 1)
     terminal:keys "C-z"
     terminal:wait "Stopped"
     local pid = programs.with("sleep\0" .. nap)[1].pid

@@ -21,6 +21,17 @@ function programs.with(text)
   return found
 end
 
+-- Waits until that many hold the text, and returns them. (A program that was just started has no
+-- command line for a moment.)
+function programs.await(text, count)
+  local found
+  repeat
+    found = programs.with(text)
+    ctz.sleep(#found == count and 0 or 0.005)
+  until #found == count
+  return found
+end
+
 -- Our own children that have ended and that nobody has reaped.
 function programs.zombies()
   local count = 0
