@@ -361,14 +361,14 @@ static int close_program(lua_State *L)
     if (ctz_process_input_of(process))
         ctz_process_close_stdin(process);
     else
-        ctz_input_end(input);                   // a program that still writes gets SIGPIPE
-    bool is_unwinding = !lua_isnoneornil(L, 2); // what __close gets after an error
-    if (is_unwinding || ctz_task_why_not_waitable(L))
-        ctz_process_kill(process);
+        ctz_input_end(input);           // a program that still writes gets SIGPIPE
     if (ctz_task_why_not_waitable(L)) { // __gc
-        ctz_process_release(process);
+        ctz_process_collect(process);
         return 0;
     }
+    bool is_unwinding = !lua_isnoneornil(L, 2); // what __close gets after an error
+    if (is_unwinding)
+        ctz_process_kill(process);
     return ctz_await(L, ctz_process_wait_owner(L, &ctz_exit_class, process));
 }
 

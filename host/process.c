@@ -15,6 +15,7 @@
 #include "host/alloc.h"
 #include "host/host.h"
 #include "host/input.h"
+#include "host/log.h"
 #include "host/luax.h"
 #include "host/output.h"
 #include "host/program.h"
@@ -411,6 +412,14 @@ void ctz_process_release(struct ctz_process *process)
 {
     ctz_process_kill(process);
     ctz_process_unreference(process);
+}
+
+void ctz_process_collect(struct ctz_process *process)
+{
+    if (!process->is_gone && !process->is_killed)
+        ctz_log(process->host, CTZ_LOG_DEBUG, "%s: killed, its handle was collected unclosed",
+                process->title);
+    ctz_process_release(process);
 }
 
 // --- ends are noticed --------------------------------------------------------------------------

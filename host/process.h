@@ -53,6 +53,8 @@ CTZ_API struct ctz_process *ctz_process_start(struct ctz_host *host,
 /// Lets go. What still runs is killed, in the background.
 CTZ_API void ctz_process_release(struct ctz_process *process);
 
+/// Lets go of a handle that was collected: says so at debug level when the program still runs.
+CTZ_API void ctz_process_collect(struct ctz_process *process);
 /// Sends a signal to its group; nothing happens when it has ended.
 CTZ_API void ctz_process_signal(struct ctz_process *process, int number);
 /// SIGTERM now, SIGKILL after the grace.

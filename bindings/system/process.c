@@ -387,7 +387,7 @@ static int l_gc(lua_State *L)
     struct ctz_process *process = handle->process;
     handle->process = NULL;
     if (process)
-        ctz_process_release(process);
+        ctz_process_collect(process);
     return 0;
 }
 

@@ -14,6 +14,7 @@
 #include "bindings/system/system.h"
 #include "host/alloc.h"
 #include "host/door.h"
+#include "host/log.h"
 #include "host/luax.h"
 #include "host/op.h"
 #include "host/task.h"
@@ -92,8 +93,11 @@ static int l_deferred_close(lua_State *L)
 static int l_gc(lua_State *L)
 {
     struct temporary *temporary = ctz_object_check(L, 1, TEMPORARY_CLASS);
-    if (temporary->exists)
+    if (temporary->exists) {
+        ctz_log(ctz_host(L), CTZ_LOG_DEBUG, "%s: removed, it was collected unclosed",
+                temporary->path);
         remove_now(temporary);
+    }
     temporary->exists = false;
     ctz_free(temporary->path);
     temporary->path = NULL;

@@ -830,6 +830,19 @@ describe("a run with programs", function()
     assert.same({}, programs.with("sleep\0" .. nap))
   end)
 
+  it("says at debug level that a handle was collected unclosed, and nothing otherwise", function()
+    local code = [[(function()
+      ctz.process.spawn{"sleep", "60"}
+      collectgarbage() collectgarbage()
+      local child <close> = ctz.process.spawn{"sleep", "60"}
+      ctz.process.spawn{"true"}:wait()
+      collectgarbage()
+    end)()]]
+    local _, count = eval(code, { "--debug" }).err:gsub("sleep 60: killed, its handle was collected unclosed", "")
+    assert.equal(1, count)
+    assert.equal("", eval(code).err)
+  end)
+
   it("takes them along when it is killed itself", function()
     local nap = programs.nap()
     local child <close> = spawn { program.path, "eval", ('ctz.process.run{"sleep", "%s"}'):format(nap) }
