@@ -17,7 +17,7 @@
 
 static const struct ctz_option version_option = {.letter = 'V', .name = "version"};
 
-// --- names ---------------------------------------------------------------------------------------
+// --- names -------------------------------------------------------------------------------------
 
 static const struct ctz_command *find_command(const char *name)
 {
@@ -105,7 +105,7 @@ static int unknown_option(const struct ctz_command *command, const char *word,
     return -1;
 }
 
-// --- values --------------------------------------------------------------------------------------
+// --- values ------------------------------------------------------------------------------------
 
 static double seconds_of(const char *unit, size_t length)
 {
@@ -175,7 +175,7 @@ static int check_value(const struct ctz_option *option, const char *value, struc
     }
 }
 
-// --- parsing -------------------------------------------------------------------------------------
+// --- parsing -----------------------------------------------------------------------------------
 
 struct reader {
     struct ctz_cli *cli;
@@ -282,7 +282,7 @@ void ctz_cli_clear(struct ctz_cli *cli)
     memset(cli, 0, sizeof *cli);
 }
 
-// --- applying ------------------------------------------------------------------------------------
+// --- applying ----------------------------------------------------------------------------------
 
 const char *ctz_cli_option(const struct ctz_cli *cli, const char *name, const char *otherwise)
 {

@@ -88,7 +88,7 @@ int ctz_cli_apply(const struct ctz_cli *cli, struct ctz_host *host, struct ctz_e
 /// Seconds of "90", "1.5", "500ms", "2m", "1h30m"; units ms s m h d.
 int ctz_parse_seconds(const char *text, double *seconds, struct ctz_error *err);
 
-// --- running -------------------------------------------------------------------------------------
+// --- running -----------------------------------------------------------------------------------
 
 /// The commands that need no Lua file of their own; each returns the exit code.
 int ctz_cmd_run(struct ctz_host *host);
@@ -103,7 +103,7 @@ void ctz_load_recipe(lua_State *L, const char *path);
 /// Pushes the table that is `arg` and ctz.args: the recipe at 0, then its words; one a state.
 void ctz_cli_push_args(lua_State *L);
 
-// --- the end (cli_report.c) ----------------------------------------------------------------------
+// --- the end (cli_report.c) --------------------------------------------------------------------
 
 enum {
     CTZ_EXIT_OK = 0,

@@ -20,7 +20,7 @@
 #define ARGS         "ctz.args" // registry
 #define SECRET_BYTES 65536
 
-// --- the table -----------------------------------------------------------------------------------
+// --- the table ---------------------------------------------------------------------------------
 
 static const char *const word_kinds[] = {
     [CTZ_WORDS_NONE] = "none",     [CTZ_WORDS_RECIPE] = "recipe",   [CTZ_WORDS_FILE] = "file",
@@ -110,7 +110,7 @@ static int l_command(lua_State *L)
     return 1;
 }
 
-// --- words ---------------------------------------------------------------------------------------
+// --- words -------------------------------------------------------------------------------------
 
 // In run and eval the first word is the recipe.
 static size_t first_argument(const struct ctz_cli *cli)
@@ -168,7 +168,7 @@ static int l_word_count(lua_State *L)
     return 1;
 }
 
-// --- reading values ------------------------------------------------------------------------------
+// --- reading values ----------------------------------------------------------------------------
 
 static int nil_and_message(lua_State *L, struct ctz_error *err)
 {
@@ -260,7 +260,7 @@ static int l_secret(lua_State *L)
     return 1;
 }
 
-// --- looking at a recipe -------------------------------------------------------------------------
+// --- looking at a recipe -----------------------------------------------------------------------
 
 // load(path) -> function: the recipe with globals of its own; raises why it does not load
 static int l_load(lua_State *L)
@@ -281,7 +281,7 @@ static int l_close_doors(lua_State *L)
     return 1;
 }
 
-// --- this installation ---------------------------------------------------------------------------
+// --- this installation -------------------------------------------------------------------------
 
 // A library is asked through the room that is linked to it.
 static const struct library {

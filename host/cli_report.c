@@ -20,7 +20,7 @@ static void say(struct ctz_host *host, const char *text)
     ctz_egress_write(host, CTZ_STDERR, text, strlen(text));
 }
 
-// --- the text of any value -----------------------------------------------------------------------
+// --- the text of any value ---------------------------------------------------------------------
 
 size_t ctz_place_length(const char *text)
 {
@@ -139,7 +139,7 @@ static void say_traceback(struct ctz_host *host)
     lua_pop(L, 1);
 }
 
-// --- as data -------------------------------------------------------------------------------------
+// --- as data -----------------------------------------------------------------------------------
 
 // (name, value, text) -> whatever ctz/cmd/report.lua's function of that name returns
 static int l_call_report(lua_State *L)
@@ -173,7 +173,7 @@ static int print_report(struct ctz_host *host, const char *function, int idx, co
     return 0;
 }
 
-// --- codes ---------------------------------------------------------------------------------------
+// --- codes -------------------------------------------------------------------------------------
 
 // A message that Lua itself made about a line of ctz's own modules; a lack of memory is no mistake.
 static bool is_own_bug(lua_State *L)
@@ -243,7 +243,7 @@ int ctz_finish_output(struct ctz_host *host, int code)
     return code == CTZ_EXIT_OK ? CTZ_EXIT_FAILED : code;
 }
 
-// --- the root task -------------------------------------------------------------------------------
+// --- the root task -----------------------------------------------------------------------------
 
 // The error of an ended root is on top of L: did it fail, or only end as it was told to?
 static bool is_asked_end(struct ctz_host *host)

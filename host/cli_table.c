@@ -21,7 +21,7 @@ const struct ctz_option ctz_common_options[] = {
     END,
 };
 
-// --- run -----------------------------------------------------------------------------------------
+// --- run ---------------------------------------------------------------------------------------
 
 static const struct ctz_option run_options[] = {
     {.letter = 't',
@@ -62,7 +62,7 @@ static const char *const eval_examples[] = {
     NULL,
 };
 
-// --- others --------------------------------------------------------------------------------------
+// --- others ------------------------------------------------------------------------------------
 
 static const struct ctz_option json_options[] = {FLAG("json", "print the same as JSON"), END};
 
@@ -148,7 +148,7 @@ static const char *const doctor_examples[] = {"ctz doctor --json", "the same as 
 static const char *const help_examples[] = {"ctz help run", "all about ctz run", NULL};
 static const char *const version_examples[] = {"ctz version --json", "the same as data", NULL};
 
-// --- the table -----------------------------------------------------------------------------------
+// --- the table ---------------------------------------------------------------------------------
 
 const struct ctz_command ctz_commands[] = {
     {.name = "run",

@@ -27,7 +27,7 @@
 #define ARGUMENTS_MAX 100000
 #define NEAR_FILES    64 // looked at for "did you mean"
 
-// --- reading -------------------------------------------------------------------------------------
+// --- reading -----------------------------------------------------------------------------------
 
 // Until there is something to read, or Ctrl-C. A signal between the look and the wait is not lost.
 static void wait_readable(struct ctz_host *host, int fd)
@@ -107,7 +107,7 @@ static int read_recipe(struct ctz_host *host, const char *path, struct ctz_buffe
     return -1;
 }
 
-// --- a recipe that does not load -----------------------------------------------------------------
+// --- a recipe that does not load ---------------------------------------------------------------
 
 static const char *syntax_hint(const char *message)
 {
@@ -161,7 +161,7 @@ static int raise_load_error(lua_State *L, const char *chunk_name)
     return lua_error(L);
 }
 
-// --- loading -------------------------------------------------------------------------------------
+// --- loading -----------------------------------------------------------------------------------
 
 // Pushes a new table of globals over _G.
 static void push_globals(lua_State *L)
@@ -248,7 +248,7 @@ static void load_line(lua_State *L, const char *line)
     set_folder(L, "");
 }
 
-// --- the commands --------------------------------------------------------------------------------
+// --- the commands ------------------------------------------------------------------------------
 
 // () -> handle of the root task
 static int l_start(lua_State *L)

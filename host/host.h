@@ -68,7 +68,7 @@ struct ctz_host {
     void (*on_interrupt)(struct ctz_host *host); // the REPL's Ctrl-C; NULL: it ends the run
     // The REPL's prompt is taken away before text is written to the terminal, and put back.
     void (*around_output)(struct ctz_host *host, bool begins, bool line_is_open);
-    uint64_t root_deadline_ns;                   // --timeout; CTZ_NEVER
+    uint64_t root_deadline_ns; // --timeout; CTZ_NEVER
 
     int exit_code;    // what the run ends with once ending is set
     bool ending;      // somebody asked to end: os.exit, a signal, a broken pipe

@@ -24,7 +24,7 @@ bool ctz_log_shows(const struct ctz_host *host, enum ctz_log_level level)
     return level >= (host->debug ? CTZ_LOG_DEBUG : host->quiet ? CTZ_LOG_WARN : CTZ_LOG_INFO);
 }
 
-// --- lines ---------------------------------------------------------------------------------------
+// --- lines -------------------------------------------------------------------------------------
 
 // One line that is being put together.
 struct line {
@@ -134,7 +134,7 @@ void ctz_log(struct ctz_host *host, enum ctz_log_level level, const char *format
     finish(&line);
 }
 
-// --- Lua -----------------------------------------------------------------------------------------
+// --- Lua ---------------------------------------------------------------------------------------
 
 // shows(level) -> boolean
 static int l_shows(lua_State *L)

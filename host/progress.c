@@ -59,7 +59,7 @@ enum ctz_progress ctz_progress_mode(const struct ctz_host *host)
     return moves ? CTZ_PROGRESS_TTY : CTZ_PROGRESS_PLAIN;
 }
 
-// --- what a line says ----------------------------------------------------------------------------
+// --- what a line says --------------------------------------------------------------------------
 
 static double seconds_between(uint64_t from_ns, uint64_t to_ns)
 {
@@ -135,7 +135,7 @@ static void put_facts(const struct ctz_progress_item *progress, enum detail deta
     ctz_buffer_text(out, " left");
 }
 
-// --- plain lines and JSON ------------------------------------------------------------------------
+// --- plain lines and JSON ----------------------------------------------------------------------
 
 static void say(struct ctz_host *host, struct ctz_buffer *line)
 {
@@ -200,7 +200,7 @@ static void say_end(const struct ctz_progress_item *progress, bool well, const c
     say(progress->host, &line);
 }
 
-// --- moving lines --------------------------------------------------------------------------------
+// --- moving lines ------------------------------------------------------------------------------
 
 // The text padded with spaces, or cut, to so many columns.
 static void put_column(const char *text, size_t size, size_t columns, struct ctz_buffer *out)
@@ -289,7 +289,7 @@ static void draw(struct ctz_host *host, uint64_t now_ns)
     list->drawn_ns = now_ns;
 }
 
-// --- when ----------------------------------------------------------------------------------------
+// --- when --------------------------------------------------------------------------------------
 
 static void tell(struct ctz_progress_item *progress, enum ctz_progress mode, uint64_t now_ns)
 {
@@ -335,7 +335,7 @@ static void changed(struct ctz_progress_item *progress)
         tell(progress, mode, now_ns);
 }
 
-// --- life ----------------------------------------------------------------------------------------
+// --- life --------------------------------------------------------------------------------------
 
 static struct ctz_progress_list *open_list(struct ctz_host *host)
 {

@@ -206,7 +206,7 @@ void ctz_screen_json(const char *text, size_t size, struct ctz_buffer *out)
     ctz_buffer_byte(out, '"');
 }
 
-// --- numbers -------------------------------------------------------------------------------------
+// --- numbers -----------------------------------------------------------------------------------
 
 void ctz_screen_bytes(double bytes, struct ctz_buffer *out)
 {

@@ -73,7 +73,7 @@ struct ctz_matcher {
     struct matcher_tables tables;
 };
 
-// --- forms ---------------------------------------------------------------------------------------
+// --- forms -------------------------------------------------------------------------------------
 
 static const char standard_alphabet[] =
     "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
@@ -127,7 +127,7 @@ static bool forms_differ(enum form a, enum form b, const unsigned char *bytes, s
     return false;
 }
 
-// --- tables --------------------------------------------------------------------------------------
+// --- tables ------------------------------------------------------------------------------------
 
 static uint32_t load32(const unsigned char *bytes)
 {
@@ -226,7 +226,7 @@ static void enter_pattern(struct matcher_tables *tables, const struct pattern *p
     enter_head(tables, window, window_bytes[kind]);
 }
 
-// --- the tree ------------------------------------------------------------------------------------
+// --- the tree ----------------------------------------------------------------------------------
 
 static uint32_t first_slot(const struct ctz_matcher *matcher, uint32_t parent, uint32_t word)
 {
@@ -458,7 +458,7 @@ int ctz_matcher_add(struct ctz_matcher *matcher, const char *string, size_t size
     return 0;
 }
 
-// --- the scan ------------------------------------------------------------------------------------
+// --- the scan ----------------------------------------------------------------------------------
 
 struct scan {
     const struct ctz_matcher *matcher;

@@ -26,7 +26,7 @@ struct ctz_secrets {
     bool has_space; // in some value: "+" may stand for it
 };
 
-// --- the store -----------------------------------------------------------------------------------
+// --- the store ---------------------------------------------------------------------------------
 
 static struct ctz_secrets *open_store(struct ctz_host *host)
 {
@@ -106,7 +106,7 @@ void ctz_secrets_free(struct ctz_host *host)
     host->secrets = NULL;
 }
 
-// --- what is looked for --------------------------------------------------------------------------
+// --- what is looked for ------------------------------------------------------------------------
 
 static bool is_space(char c)
 {
@@ -195,7 +195,7 @@ int ctz_secret_add(struct ctz_host *host, const char *value, size_t size)
     return ctz_secret_keep(host, value, size) ? 0 : -1;
 }
 
-// --- masking -------------------------------------------------------------------------------------
+// --- masking -----------------------------------------------------------------------------------
 
 static int scan_view(const struct ctz_secrets *store, enum ctz_view view, const char *text,
                      size_t size, struct ctz_hits *hits)

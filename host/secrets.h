@@ -41,7 +41,7 @@ CTZ_API bool ctz_secrets_mask(struct ctz_host *host, const char *bytes, size_t s
                               struct ctz_buffer *out);
 void ctz_secrets_free(struct ctz_host *host);
 
-// --- streams -------------------------------------------------------------------------------------
+// --- streams -----------------------------------------------------------------------------------
 
 /// What a stream of text keeps back, because it may be the beginning of a secret. All zero is new.
 struct ctz_mask {

@@ -150,7 +150,7 @@ static size_t fold_size(const char *text, size_t size, size_t at, bool *cut)
     return text[end] == '\n' && is_base64(text[end + 1]) ? end + 1 - at : 0;
 }
 
-// --- views ---------------------------------------------------------------------------------------
+// --- views -------------------------------------------------------------------------------------
 
 bool ctz_view_applies(enum ctz_view view, const char *text, size_t size)
 {

@@ -25,8 +25,7 @@
 
 #define DEFAULT_PATH "/usr/local/bin:/usr/bin:/bin"
 
-// --- finding
-// --------------------------------------------------------------------------------------
+// --- finding -----------------------------------------------------------------------------------
 
 static bool is_program(const char *path)
 {
@@ -96,8 +95,7 @@ int ctz_find_program(const char *name, char path[PATH_MAX], struct ctz_error *er
     return *unusable ? check_program(unusable, err) : not_in_path(name, folders, err);
 }
 
-// --- pipes and terminals
-// --------------------------------------------------------------------------
+// --- pipes and terminals -----------------------------------------------------------------------
 
 static int no_descriptor(struct ctz_error *err, const char *what)
 {
@@ -150,8 +148,7 @@ int ctz_open_pty(int *master, int *slave, unsigned rows, unsigned columns, struc
     return 0;
 }
 
-// --- the child
-// ------------------------------------------------------------------------------------
+// --- the child ---------------------------------------------------------------------------------
 
 enum stage { STAGE_FDS, STAGE_FOLDER, STAGE_EXEC };
 

@@ -13,7 +13,7 @@
 #define PROGRESS_CLASS "ctz.progress"
 #define MAX_AMOUNT     (INT64_MAX / 2)
 
-// --- buffers and Lua -----------------------------------------------------------------------------
+// --- buffers and Lua ---------------------------------------------------------------------------
 
 static int l_push_text(lua_State *L)
 {
@@ -35,7 +35,7 @@ static int push_text(lua_State *L, struct ctz_buffer *text)
     return status == LUA_OK ? 1 : lua_error(L);
 }
 
-// --- text ----------------------------------------------------------------------------------------
+// --- text --------------------------------------------------------------------------------------
 
 /// ctz.ui.bytes(n) -> string
 /// A size for people, in powers of 1000 as Docker and registries show it.
@@ -141,7 +141,7 @@ static int l_screen(lua_State *L)
     return 1;
 }
 
-// --- progress ------------------------------------------------------------------------------------
+// --- progress ----------------------------------------------------------------------------------
 
 struct handle {
     struct ctz_progress_item *progress; // NULL once it was collected or closed

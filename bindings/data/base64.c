@@ -107,7 +107,7 @@ const char *ctz_base64_decode(const char *text, size_t size, unsigned flags, cha
     return NULL;
 }
 
-// --- functions ----------------------------------------------------------------------------------
+// --- functions ---------------------------------------------------------------------------------
 
 static unsigned read_flags(lua_State *L, int idx, const char *const *names)
 {

@@ -39,7 +39,7 @@ struct reader {
     size_t key_count, key_capacity;
 };
 
-// --- failure ------------------------------------------------------------------------------------
+// --- failure -----------------------------------------------------------------------------------
 
 static _Noreturn void fail(struct reader *r, const char *at, enum ctz_error_kind kind,
                            const char *format, ...) CTZ_PRINTF(4, 5);
@@ -74,7 +74,7 @@ static _Noreturn void fail_expected(struct reader *r, const char *at, const char
     fail(r, at, CTZ_ERROR_PROTOCOL, "expected %s", expected);
 }
 
-// --- memory: blocks that Lua owns, so that no error leaks them -----------------------------------
+// --- memory: blocks that Lua owns, so that no error leaks them ---------------------------------
 
 static void *grow_block(struct reader *r, int slot, const void *old, size_t count, size_t size,
                         size_t *capacity)
@@ -106,7 +106,7 @@ static void push_key_place(struct reader *r)
     r->keys[r->key_count++] = r->at;
 }
 
-// --- strings ------------------------------------------------------------------------------------
+// --- strings -----------------------------------------------------------------------------------
 
 static uint32_t read_hex4(struct reader *r, const char *at)
 {
@@ -213,7 +213,7 @@ static void read_string(struct reader *r)
     r->at = at + 1;
 }
 
-// --- numbers and words --------------------------------------------------------------------------
+// --- numbers and words -------------------------------------------------------------------------
 
 static inline bool is_digit(char c)
 {
@@ -305,7 +305,7 @@ static void read_word(struct reader *r)
         fail_expected(r, r->at, "a value");
 }
 
-// --- lists and objects --------------------------------------------------------------------------
+// --- lists and objects -------------------------------------------------------------------------
 
 static inline void skip_space(struct reader *r)
 {

@@ -8,7 +8,7 @@
 
 #define REPLACEMENT "\xef\xbf\xbd" // U+FFFD
 
-// --- bytes --------------------------------------------------------------------------------------
+// --- bytes -------------------------------------------------------------------------------------
 
 // Room for size bytes, inline while the buffer is large enough.
 static inline char *room(struct ctz_buffer *out, size_t size)
@@ -87,7 +87,7 @@ bool ctz_json_write_string(struct ctz_buffer *out, const char *text, size_t size
     return true;
 }
 
-// --- values -------------------------------------------------------------------------------------
+// --- values ------------------------------------------------------------------------------------
 
 static int write_string(struct ctz_walk *walk, const struct ctz_json_writing *writing,
                         struct ctz_buffer *out, const char *text, size_t size,

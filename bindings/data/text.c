@@ -11,7 +11,7 @@
 #define EXCERPT_SIDE  20 // bytes shown before and behind the place of an error
 #define EXCERPT_BYTES (2 * EXCERPT_SIDE + 16)
 
-// --- UTF-8 --------------------------------------------------------------------------------------
+// --- UTF-8 -------------------------------------------------------------------------------------
 
 static bool is_continuation(char byte)
 {
@@ -84,7 +84,7 @@ const char *ctz_text_invalid(const char *at, const char *end)
     return at;
 }
 
-// --- where --------------------------------------------------------------------------------------
+// --- where -------------------------------------------------------------------------------------
 
 // A line feed, or a carriage return without one (CR LF is one line end).
 static bool ends_line(const struct ctz_text *text, const char *at)

@@ -42,7 +42,7 @@ bool ctz_walk_is_secret(const struct ctz_walk *walk)
     return walk->secret && ctz_value_class_of(walk->L, walk->value) == walk->secret;
 }
 
-// --- where --------------------------------------------------------------------------------------
+// --- where -------------------------------------------------------------------------------------
 
 static bool is_word(const struct ctz_walk_key *key)
 {
@@ -115,7 +115,7 @@ static int out_of_memory(struct ctz_error *err)
     return ctz_error_set(err, CTZ_ERROR_SIZE, "not enough memory");
 }
 
-// --- keys ---------------------------------------------------------------------------------------
+// --- keys --------------------------------------------------------------------------------------
 
 static uint64_t head_of(const char *text, size_t size)
 {
@@ -176,7 +176,7 @@ static int take_key(struct ctz_walk *walk, struct ctz_error *err)
     return 0;
 }
 
-// --- tables -------------------------------------------------------------------------------------
+// --- tables ------------------------------------------------------------------------------------
 
 // What one pass over a table's keys has found.
 struct shape {

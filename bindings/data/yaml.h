@@ -12,7 +12,7 @@
 /// (sigs.k8s.io/yaml), which is YAML 1.1 read into JSON.
 enum ctz_yaml_schema { CTZ_YAML_CORE, CTZ_YAML_K8S };
 
-// --- scalars (yaml_resolve.c) -------------------------------------------------------------------
+// --- scalars (yaml_resolve.c) ------------------------------------------------------------------
 
 enum ctz_yaml_type {
     CTZ_YAML_STRING,
@@ -44,7 +44,7 @@ bool ctz_yaml_resolve_tag(enum ctz_yaml_schema schema, const char *tag, const ch
 /// else than this very string?
 bool ctz_yaml_needs_quotes(const char *text, size_t size);
 
-// --- texts --------------------------------------------------------------------------------------
+// --- texts -------------------------------------------------------------------------------------
 
 struct ctz_yaml_reading {
     enum ctz_yaml_schema schema;

@@ -54,7 +54,7 @@ struct reader {
     int anchors, array_mark;        // stack slots
 };
 
-// --- the parser: freed whatever happens ----------------------------------------------------------
+// --- the parser: freed whatever happens --------------------------------------------------------
 
 static void clear(struct reader *r)
 {
@@ -82,7 +82,7 @@ void ctz_yaml_read_init(lua_State *L)
     lua_pop(L, 1);
 }
 
-// --- failure ------------------------------------------------------------------------------------
+// --- failure -----------------------------------------------------------------------------------
 
 static _Noreturn void raise_clear(struct reader *r, struct ctz_error *err)
 {
@@ -168,7 +168,7 @@ static yaml_event_type_t next_event(struct reader *r)
     return r->event.type;
 }
 
-// --- scalars ------------------------------------------------------------------------------------
+// --- scalars -----------------------------------------------------------------------------------
 
 // "int" for "tag:yaml.org,2002:int", the tag itself for others, NULL without one.
 static const char *short_tag(const char *tag)
@@ -312,7 +312,7 @@ static void push_key(struct reader *r)
     }
 }
 
-// --- nodes --------------------------------------------------------------------------------------
+// --- nodes -------------------------------------------------------------------------------------
 
 static struct level *innermost(struct reader *r)
 {
@@ -441,7 +441,7 @@ static void take_scalar(struct reader *r)
         add_value(r, 0, false);
 }
 
-// --- aliases ------------------------------------------------------------------------------------
+// --- aliases -----------------------------------------------------------------------------------
 
 static double allowed_ratio(size_t nodes)
 {
@@ -540,7 +540,7 @@ static void take_alias(struct reader *r)
     add_value(r, height, true);
 }
 
-// --- collections --------------------------------------------------------------------------------
+// --- collections -------------------------------------------------------------------------------
 
 static struct level *push_level(struct reader *r)
 {
@@ -600,7 +600,7 @@ static void close_collection(struct reader *r)
     add_value(r, level.height + 1, false);
 }
 
-// --- documents ----------------------------------------------------------------------------------
+// --- documents ---------------------------------------------------------------------------------
 
 // Takes one node's events, and all that are inside of it.
 static void take_node(struct reader *r)

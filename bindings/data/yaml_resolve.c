@@ -76,7 +76,7 @@ static bool find_word(const struct word *words, size_t count, const char *text, 
     return false;
 }
 
-// --- numbers ------------------------------------------------------------------------------------
+// --- numbers -----------------------------------------------------------------------------------
 
 static bool is_digit(char c)
 {
@@ -161,7 +161,7 @@ static bool is_big_unsigned(const char *digits, unsigned base, struct ctz_yaml_s
     return *digits != '\0';
 }
 
-// --- core ---------------------------------------------------------------------------------------
+// --- core --------------------------------------------------------------------------------------
 
 // 0o and 0x, without a sign.
 static struct ctz_yaml_scalar resolve_core_base(const char *digits, unsigned base)
@@ -194,7 +194,7 @@ static struct ctz_yaml_scalar resolve_core_number(const char *text)
     return scalar;
 }
 
-// --- k8s ----------------------------------------------------------------------------------------
+// --- k8s ---------------------------------------------------------------------------------------
 
 // strconv.ParseInt(text, 0, 64), then ParseUint, without underscores.
 static bool resolve_go_integer(const char *text, struct ctz_yaml_scalar *scalar)
@@ -272,7 +272,7 @@ struct ctz_yaml_scalar ctz_yaml_resolve(enum ctz_yaml_schema schema, const char 
     return schema == CTZ_YAML_CORE ? resolve_core_number(text) : resolve_k8s(text, size);
 }
 
-// --- tags ---------------------------------------------------------------------------------------
+// --- tags --------------------------------------------------------------------------------------
 
 bool ctz_yaml_resolve_tag(enum ctz_yaml_schema schema, const char *tag, const char *text,
                           size_t size, struct ctz_yaml_scalar *scalar)

@@ -12,7 +12,7 @@
 #define STEP     2   // spaces per level
 #define LONG_KEY 150 // bytes; escapes make six of one, and a simple key ends at 1024 characters
 
-// --- which form ---------------------------------------------------------------------------------
+// --- which form --------------------------------------------------------------------------------
 
 // May stand unescaped in any YAML (1.2.2, section 5.1, without the line breaks of YAML 1.1).
 static bool is_printable(uint32_t c)
@@ -92,7 +92,7 @@ static bool fits_block(const char *text, size_t size)
     return true;
 }
 
-// --- bytes --------------------------------------------------------------------------------------
+// --- bytes -------------------------------------------------------------------------------------
 
 static void put_line(struct ctz_buffer *out, size_t indent)
 {
@@ -150,7 +150,7 @@ static void put_block(struct ctz_buffer *out, const char *text, size_t size, siz
     }
 }
 
-// --- values -------------------------------------------------------------------------------------
+// --- values ------------------------------------------------------------------------------------
 
 static int check_utf8(struct ctz_walk *walk, const char *text, size_t size, struct ctz_error *err)
 {
@@ -240,7 +240,7 @@ static int write_value(struct ctz_walk *walk, enum ctz_yaml_schema schema, struc
     return ctz_walk_refuse(walk, err);
 }
 
-// --- lines --------------------------------------------------------------------------------------
+// --- lines -------------------------------------------------------------------------------------
 
 static int write_key(struct ctz_walk *walk, struct ctz_buffer *out, size_t column,
                      struct ctz_error *err)

@@ -32,7 +32,7 @@ struct algorithms {
 };
 static const char algorithms_key;
 
-// --- plain C ------------------------------------------------------------------------------------
+// --- plain C -----------------------------------------------------------------------------------
 
 static size_t write_hex(char hex[HEX_BYTES], const unsigned char *bytes, unsigned size)
 {
@@ -120,7 +120,7 @@ static void hash_file(struct ctz_op *op)
     close(fd);
 }
 
-// --- push and read ------------------------------------------------------------------------------
+// --- push and read -----------------------------------------------------------------------------
 
 static int push_file(lua_State *L, struct ctz_op *op)
 {
@@ -188,7 +188,7 @@ static int push_digest_of(lua_State *L, int which)
     return 1;
 }
 
-// --- functions ----------------------------------------------------------------------------------
+// --- functions ---------------------------------------------------------------------------------
 
 /// ctz.hash.sha256(text) -> string
 /// The SHA-256 of a text, as 64 lower-case hex digits. For files use ctz.hash.file, which lets
@@ -260,7 +260,7 @@ static int l_new(lua_State *L)
     return 1;
 }
 
-// --- streams ------------------------------------------------------------------------------------
+// --- streams -----------------------------------------------------------------------------------
 
 /// stream:update(text) -> ctz.hash.Stream
 /// Adds bytes; returns the stream, so that calls can be chained.
@@ -327,7 +327,7 @@ static const struct ctz_reg algorithms_methods[] = {
     {NULL, NULL, CTZ_CAP_UNNAMED, 0, 0},
 };
 
-// --- the door -----------------------------------------------------------------------------------
+// --- the door ----------------------------------------------------------------------------------
 
 static const struct ctz_reg functions[] = {
     {"hash.sha256", l_sha256, CTZ_CAP_PURE, 0, 0}, {"hash.sha512", l_sha512, CTZ_CAP_PURE, 0, 0},

@@ -25,7 +25,7 @@ struct exchange_op {
     double seconds; // of a step
 };
 
-// --- what is there -------------------------------------------------------------------------------
+// --- what is there -----------------------------------------------------------------------------
 
 const char *http_peek(struct exchange *exchange, size_t *size)
 {
@@ -73,7 +73,7 @@ static void receive(struct exchange_op *op, size_t want)
     }
 }
 
-// --- waiting -------------------------------------------------------------------------------------
+// --- waiting -----------------------------------------------------------------------------------
 
 static void leave_slot(struct exchange_op *op)
 {
@@ -157,7 +157,7 @@ static void close_exchange(struct exchange *exchange)
     exchange->file = NULL;
 }
 
-// --- checks --------------------------------------------------------------------------------------
+// --- checks ------------------------------------------------------------------------------------
 
 struct exchange *http_check_exchange(lua_State *L)
 {
@@ -193,7 +193,7 @@ static struct exchange *exchange_of(lua_State *L, struct ctz_op *op)
     return exchange;
 }
 
-// --- the answer ----------------------------------------------------------------------------------
+// --- the answer --------------------------------------------------------------------------------
 
 static bool is_answered(struct exchange_op *op)
 {
@@ -273,7 +273,7 @@ static int l_step(lua_State *L)
     return ctz_await(L, op);
 }
 
-// --- reading -------------------------------------------------------------------------------------
+// --- reading -----------------------------------------------------------------------------------
 
 static bool has_bytes(struct exchange_op *op)
 {
@@ -425,7 +425,7 @@ static int l_fill(lua_State *L)
     return ctz_await(L, op);
 }
 
-// --- writing -------------------------------------------------------------------------------------
+// --- writing -----------------------------------------------------------------------------------
 
 // Called inside libcurl.
 static ptrdiff_t pull(void *context, char *bytes, size_t size)
@@ -531,7 +531,7 @@ static int l_finish(lua_State *L)
     return 1;
 }
 
-// --- life ----------------------------------------------------------------------------------------
+// --- life --------------------------------------------------------------------------------------
 
 static int l_close(lua_State *L)
 {
@@ -573,7 +573,7 @@ void http_open_exchange(lua_State *L)
     ctz_class(L, EXCHANGE_CLASS, methods);
 }
 
-// --- beginning -----------------------------------------------------------------------------------
+// --- beginning ---------------------------------------------------------------------------------
 
 // The userdata comes first, so that the request has an owner when something raises.
 static struct exchange *new_exchange(lua_State *L)

@@ -31,7 +31,7 @@ struct exchange *http_check_exchange(lua_State *L);
 const char *http_peek(struct exchange *exchange, size_t *size);
 void http_take(struct exchange *exchange, size_t size);
 
-// --- save.c --------------------------------------------------------------------------------------
+// --- save.c ------------------------------------------------------------------------------------
 
 void http_save_release(struct save_file *file);
 int http_l_save_open(lua_State *L);

@@ -53,7 +53,7 @@ static const char *read_text(lua_State *L, int table, const char *name)
     return check_bytes(L, text, length, name);
 }
 
-// --- headers -------------------------------------------------------------------------------------
+// --- headers -----------------------------------------------------------------------------------
 
 struct header_list {
     struct ctz_http_header *headers; // in the userdata behind this struct
@@ -141,7 +141,7 @@ static void read_headers(lua_State *L, int opts, struct ctz_http_spec *spec)
     spec->header_count = count;
 }
 
-// --- TLS -----------------------------------------------------------------------------------------
+// --- TLS ---------------------------------------------------------------------------------------
 
 static void allow_file(lua_State *L, const char *path)
 {
@@ -194,7 +194,7 @@ static void read_auth(lua_State *L, int opts, struct ctz_http_spec *spec)
         ctz_usage(L, "bad argument 'opts.auth' to '%s': it names no user", ctz_function_name(L));
 }
 
-// --- the rest ------------------------------------------------------------------------------------
+// --- the rest ----------------------------------------------------------------------------------
 
 static void read_numbers(lua_State *L, int opts, struct ctz_http_spec *spec, double idle_s)
 {

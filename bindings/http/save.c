@@ -51,7 +51,7 @@ static void clear_save(struct ctz_op *op)
         http_save_release(save->file);
 }
 
-// --- on the pool ---------------------------------------------------------------------------------
+// --- on the pool -------------------------------------------------------------------------------
 
 static void open_file(struct ctz_op *op)
 {
@@ -125,7 +125,7 @@ static const struct ctz_op_class write_class = {
 static const struct ctz_op_class keep_class = {
     .name = "saves an HTTP stream", .work = keep_file, .clear = clear_save};
 
-// --- Lua -----------------------------------------------------------------------------------------
+// --- Lua ---------------------------------------------------------------------------------------
 
 // "folder/.name.1f2e3d4c": in the same folder, so that it can be moved to its name at once.
 static char *temp_name(const char *path)

@@ -13,7 +13,7 @@
 
 #define CTZ_DIGEST_BYTES 72 // "sha256:", 64 hex digits, NUL
 
-// --- digest.c -----------------------------------------------------------------------------------
+// --- digest.c ----------------------------------------------------------------------------------
 
 /// A running SHA-256.
 struct ctz_digest {
@@ -31,7 +31,7 @@ CTZ_API void ctz_digest_clear(struct ctz_digest *digest);
 /// Is it "sha256:" and 64 lower-case hex digits?
 CTZ_API bool ctz_digest_is_valid(const char *text);
 
-// --- tar.c --------------------------------------------------------------------------------------
+// --- tar.c -------------------------------------------------------------------------------------
 
 enum ctz_tar_type {
     CTZ_TAR_FILE = '0',
@@ -59,7 +59,7 @@ CTZ_API int ctz_tar_header(struct ctz_buffer *out, const struct ctz_tar_entry *e
 /// How many zero bytes follow a content of that size.
 CTZ_API size_t ctz_tar_padding(uint64_t size_bytes);
 
-// --- pack.c -------------------------------------------------------------------------------------
+// --- pack.c ------------------------------------------------------------------------------------
 
 enum ctz_compression {
     CTZ_GZIP,      // zlib at a fixed level: the same bytes on every machine
@@ -81,7 +81,7 @@ CTZ_API int ctz_packer_write(struct ctz_packer *packer, const void *bytes, size_
 CTZ_API int ctz_packer_end(struct ctz_packer *packer, struct ctz_error *err);
 CTZ_API void ctz_packer_free(struct ctz_packer *packer);
 
-// --- layout.c -----------------------------------------------------------------------------------
+// --- layout.c ----------------------------------------------------------------------------------
 
 /// Makes the folder an OCI layout (oci-layout, blobs/sha256) unless it is one. Refuses a folder
 /// that holds other files, or a layout of another version.
@@ -111,7 +111,7 @@ CTZ_API void ctz_blob_clear(struct ctz_blob *blob);
 CTZ_API int ctz_file_replace(const char *path, const void *bytes, size_t size,
                              struct ctz_error *err);
 
-// --- tree.c -------------------------------------------------------------------------------------
+// --- tree.c ------------------------------------------------------------------------------------
 
 enum ctz_tree_type { CTZ_TREE_FILE, CTZ_TREE_DIR, CTZ_TREE_LINK, CTZ_TREE_OTHER };
 
@@ -136,7 +136,7 @@ CTZ_API int ctz_tree_list(struct ctz_tree *tree, const char *root, size_t max_co
                           bool (*stop)(void *context), void *context, struct ctz_error *err);
 CTZ_API void ctz_tree_clear(struct ctz_tree *tree);
 
-// --- layer.c ------------------------------------------------------------------------------------
+// --- layer.c -----------------------------------------------------------------------------------
 
 /// One entry and where its content comes from: a file, or text (text_bytes of tar.size_bytes).
 struct ctz_layer_entry {

@@ -61,7 +61,7 @@ static int check_stop(const struct writer *writer, const char *path, struct ctz_
     return ctz_error_set(err, CTZ_ERROR_CANCELLED, "layer: cancelled at /%s", path);
 }
 
-// --- files --------------------------------------------------------------------------------------
+// --- files -------------------------------------------------------------------------------------
 
 static int fail(struct ctz_error *err, int error_number, const char *path)
 {
@@ -177,7 +177,7 @@ static int put_text(struct writer *writer, const struct ctz_layer_entry *entry,
     return put_zeros(writer, ctz_tar_padding(tar->size_bytes), err);
 }
 
-// --- the layer ----------------------------------------------------------------------------------
+// --- the layer ---------------------------------------------------------------------------------
 
 static int put_entry(struct writer *writer, const struct ctz_layer_entry *entry,
                      struct ctz_error *err)

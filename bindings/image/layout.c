@@ -35,7 +35,7 @@ static int fail(struct ctz_error *err, int error_number, const char *path)
     return -1;
 }
 
-// --- a new file and its place -------------------------------------------------------------------
+// --- a new file and its place ------------------------------------------------------------------
 //
 // A new file has no name where the system can do that (O_TMPFILE): then nothing is left of it
 // however the process ends. Elsewhere it is a temporary file in the same folder.
@@ -198,7 +198,7 @@ int ctz_file_replace(const char *path, const void *bytes, size_t size, struct ct
     return result;
 }
 
-// --- the folder ---------------------------------------------------------------------------------
+// --- the folder --------------------------------------------------------------------------------
 
 // mkdir -p; `path` is changed while it works and whole again afterwards.
 static int make_folders(char *path, struct ctz_error *err)
@@ -308,7 +308,7 @@ int ctz_layout_prepare(const char *folder, struct ctz_error *err)
     return known > 0 ? result : -1;
 }
 
-// --- blobs --------------------------------------------------------------------------------------
+// --- blobs -------------------------------------------------------------------------------------
 
 int ctz_blob_open(struct ctz_blob *blob, const char *layout, struct ctz_error *err)
 {

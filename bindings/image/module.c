@@ -30,7 +30,7 @@ static int no_memory(lua_State *L)
     return luaL_error(L, "not enough memory");
 }
 
-// --- a plan: the entries of one layer, copied out of Lua ----------------------------------------
+// --- a plan: the entries of one layer, copied out of Lua ---------------------------------------
 
 // Strings stand in chunks, so that they never move.
 struct chunk {
@@ -92,7 +92,7 @@ static void plan_clear(struct plan *plan)
     memset(plan, 0, sizeof *plan);
 }
 
-// --- progress: a counter that a job and Lua share -----------------------------------------------
+// --- progress: a counter that a job and Lua share ----------------------------------------------
 
 struct progress {
     atomic_int references;
@@ -106,7 +106,7 @@ static void progress_release(struct progress *progress)
         ctz_free(progress);
 }
 
-// --- ops ----------------------------------------------------------------------------------------
+// --- ops ---------------------------------------------------------------------------------------
 
 struct layer_op {
     struct ctz_op op;
@@ -282,7 +282,7 @@ static const struct ctz_op_class replace_class = {
 static const struct ctz_op_class blob_class = {
     .name = "write a blob", .work = blob_work, .push = blob_push, .clear = write_clear};
 
-// --- read ---------------------------------------------------------------------------------------
+// --- read --------------------------------------------------------------------------------------
 
 // A string field of the table at idx, kept in the plan; NULL when it is absent.
 static const char *read_text(lua_State *L, int idx, const char *name, struct plan *plan,
@@ -340,7 +340,7 @@ static struct progress *read_progress(lua_State *L, int idx)
     return *(struct progress **)ctz_object_check(L, -1, PROGRESS_CLASS);
 }
 
-// --- functions: all for lua/stdlib/ctz/image, none is public ------------------------------------
+// --- functions: all for lua/stdlib/ctz/image, none is public -----------------------------------
 
 // tree(root) -> {root=, {path=, type=, size_bytes=, executable=, link=}...}, sorted by path. @async
 static int l_tree(lua_State *L)
@@ -555,7 +555,7 @@ static int l_machine(lua_State *L)
     return 1;
 }
 
-// --- the door -----------------------------------------------------------------------------------
+// --- the door ----------------------------------------------------------------------------------
 
 static const struct ctz_reg plan_methods[] = {
     {"image.plan.__gc", l_plan_gc, CTZ_CAP_PURE, 0, 0},

@@ -55,7 +55,7 @@ static int hand_on(struct ctz_packer *packer, size_t size, struct ctz_error *err
     return size ? packer->sink(packer->to, packer->out, size, err) : 0;
 }
 
-// --- zlib ---------------------------------------------------------------------------------------
+// --- zlib --------------------------------------------------------------------------------------
 
 static voidpf zlib_alloc(voidpf unused, uInt count, uInt size)
 {
@@ -108,7 +108,7 @@ static void zlib_clear(struct ctz_packer *packer)
         deflateEnd(&packer->zlib.stream);
 }
 
-// --- ISA-L --------------------------------------------------------------------------------------
+// --- ISA-L -------------------------------------------------------------------------------------
 
 static int isal_begin(struct ctz_packer *packer, struct ctz_error *err)
 {
@@ -150,7 +150,7 @@ static void isal_clear(struct ctz_packer *packer)
     ctz_free(packer->isal.level);
 }
 
-// --- zstd ---------------------------------------------------------------------------------------
+// --- zstd --------------------------------------------------------------------------------------
 
 static void *zstd_alloc(void *unused, size_t size)
 {
@@ -199,7 +199,7 @@ static void zstd_clear(struct ctz_packer *packer)
     ZSTD_freeCCtx(packer->zstd);
 }
 
-// --- one interface ------------------------------------------------------------------------------
+// --- one interface -----------------------------------------------------------------------------
 
 static const struct packer_class classes[] = {
     [CTZ_GZIP] = {zlib_begin, zlib_write, zlib_clear},

@@ -58,7 +58,7 @@ static void set_checksum(struct header *header)
     set_octal(header->checksum, 7, sum); // six digits, NUL, and the space that is there
 }
 
-// --- what fits ----------------------------------------------------------------------------------
+// --- what fits ---------------------------------------------------------------------------------
 
 static bool is_ascii(const char *text)
 {
@@ -107,7 +107,7 @@ static int split_path(const char *path, size_t length)
     return -1;
 }
 
-// --- pax ----------------------------------------------------------------------------------------
+// --- pax ---------------------------------------------------------------------------------------
 
 static size_t decimal_digits(size_t value)
 {
@@ -159,7 +159,7 @@ static void add_records(struct ctz_buffer *records, const struct ctz_tar_entry *
         add_number(records, "uid", entry->uid);
 }
 
-// --- the header ---------------------------------------------------------------------------------
+// --- the header --------------------------------------------------------------------------------
 
 static void fill_header(struct header *header, const struct ctz_tar_entry *entry)
 {

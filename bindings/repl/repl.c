@@ -47,8 +47,7 @@ static struct session session;
 
 static const char evaluating_key, completer_key; // registry
 
-// --- the prompt
-// -----------------------------------------------------------------------------------
+// --- the prompt --------------------------------------------------------------------------------
 
 static void put(const char *text)
 {
@@ -98,8 +97,7 @@ static void around_output(struct ctz_host *host, bool begins, bool line_is_open)
     rl_forced_update_display();
 }
 
-// --- one line
-// -------------------------------------------------------------------------------------
+// --- one line ----------------------------------------------------------------------------------
 
 // A heap block, freed when both handles have closed.
 struct watch {
@@ -246,8 +244,7 @@ static void on_interrupt(struct ctz_host *host)
     }
 }
 
-// --- completion
-// -----------------------------------------------------------------------------------
+// --- completion --------------------------------------------------------------------------------
 
 // (word, line, position) -> list of words, by the completer. Leaves it on the stack, or nothing.
 static bool call_completer(lua_State *L, const char *word, int start)
@@ -300,8 +297,7 @@ static char **complete(const char *word, int start, int end)
     return matches;
 }
 
-// --- Lua
-// ------------------------------------------------------------------------------------------
+// --- Lua ---------------------------------------------------------------------------------------
 
 static void open_session(lua_State *L)
 {

@@ -1,5 +1,6 @@
 // client.c: libcurl's multi interface on the loop: sockets, its clock, its messages, and the
-// telling of events. SPDX-License-Identifier: MIT
+// telling of events.
+// SPDX-License-Identifier: MIT
 //
 // libcurl's callbacks copy bytes and set flags. Transfers are removed, started, paused and told
 // about from the loop only: a handle removed inside a callback is freed under libcurl's feet.
@@ -18,7 +19,7 @@
 #define ACTIVE_MAX       256 // transfers at once, streams not counted; the others wait their turn
 #define ACTIVE_MIN       1
 
-// --- sockets -------------------------------------------------------------------------------------
+// --- sockets -----------------------------------------------------------------------------------
 
 // One descriptor of libcurl. Between two requests it stays in the poll set, without keeping the
 // loop alive, because taking it out and in again costs two system calls per request; it goes out
@@ -194,7 +195,7 @@ static int on_socket(CURL *easy, curl_socket_t descriptor, int what, void *conte
     return 0;
 }
 
-// --- libcurl's clock -----------------------------------------------------------------------------
+// --- libcurl's clock ---------------------------------------------------------------------------
 
 static void on_curl_due(struct ctz_timer *timer)
 {
@@ -228,7 +229,7 @@ static void read_messages(struct ctz_http *client)
     }
 }
 
-// --- telling -------------------------------------------------------------------------------------
+// --- telling -----------------------------------------------------------------------------------
 
 static void on_kick(struct ctz_timer *timer)
 {
@@ -311,7 +312,7 @@ static void flush_events(struct ctz_http *client)
         ctz_timer_start(client->host, &client->kick, ctz_now(), on_kick);
 }
 
-// --- transfers -----------------------------------------------------------------------------------
+// --- transfers ---------------------------------------------------------------------------------
 
 struct http_transfer *ctz_http_transfer_get(struct ctz_http *client)
 {
@@ -348,7 +349,7 @@ void ctz_http_transfer_put(struct ctz_http *client, struct http_transfer *transf
     client->idle_count++;
 }
 
-// --- warnings ------------------------------------------------------------------------------------
+// --- warnings ----------------------------------------------------------------------------------
 
 struct http_warned {
     struct http_warned *next;
@@ -373,7 +374,7 @@ void ctz_http_warn_insecure(struct ctz_http *client, const char *host)
         host);
 }
 
-// --- life ----------------------------------------------------------------------------------------
+// --- life --------------------------------------------------------------------------------------
 
 // Half of the descriptors that are left to this process: the lowest free number tells how many are
 // in use.
@@ -440,7 +441,7 @@ void ctz_http_close(struct ctz_http *client)
     ctz_free(client);
 }
 
-// --- one client of a run -------------------------------------------------------------------------
+// --- one client of a run -----------------------------------------------------------------------
 
 #define CLIENT_CLASS "ctz.http.client"
 

@@ -32,7 +32,7 @@ bool ctz_http_is_idempotent(const char *method)
     return false;
 }
 
-// --- TLS -----------------------------------------------------------------------------------------
+// --- TLS ---------------------------------------------------------------------------------------
 
 static const struct {
     long result;
@@ -103,7 +103,7 @@ static void fail_handshake(struct ctz_http_request *request)
     }
 }
 
-// --- connections ---------------------------------------------------------------------------------
+// --- connections -------------------------------------------------------------------------------
 
 // Who could not be reached, for people.
 static void name_peer(const struct ctz_http_request *request, char *text, size_t size)
@@ -252,7 +252,7 @@ void ctz_http_fail_curl(struct ctz_http_request *request, CURLcode code)
     }
 }
 
-// --- time ----------------------------------------------------------------------------------------
+// --- time --------------------------------------------------------------------------------------
 
 // What the request was busy with, for people.
 static void describe(const struct ctz_http_request *request, char *text, size_t size)
@@ -284,7 +284,7 @@ void ctz_http_fail_timeout(struct ctz_http_request *request, const char *what, d
     request->err.retryable = ctz_http_is_idempotent(request->method) || !request->passes;
 }
 
-// --- the server's own no -------------------------------------------------------------------------
+// --- the server's own no -----------------------------------------------------------------------
 
 // The beginning of the body on one line, without control bytes. A page for browsers says nothing.
 static void quote_body(const struct ctz_http_request *request, char *text, size_t size)

@@ -141,7 +141,7 @@ const char *ctz_http_head_find(const struct http_head *head, const char *wanted)
     return NULL;
 }
 
-// --- meaning -------------------------------------------------------------------------------------
+// --- meaning -----------------------------------------------------------------------------------
 
 double ctz_http_retry_after(const char *value, int64_t now_s)
 {

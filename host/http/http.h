@@ -21,7 +21,7 @@ struct ctz_http_request;
 /// The client of this run, made by the first call. Raises when it cannot be made.
 CTZ_API struct ctz_http *ctz_http_client(lua_State *L);
 
-// --- what is asked -------------------------------------------------------------------------------
+// --- what is asked -----------------------------------------------------------------------------
 
 struct ctz_http_header {
     const char *name, *value;
@@ -90,7 +90,7 @@ CTZ_API char *ctz_http_proxy_subject(const char *proxy, struct ctz_error *err);
 /// The beginning of a URL, for people: without a password. Returns buffer.
 CTZ_API const char *ctz_http_shown(const char *url, char *buffer, size_t size);
 
-// --- a request -----------------------------------------------------------------------------------
+// --- a request ---------------------------------------------------------------------------------
 
 enum ctz_http_event {
     CTZ_HTTP_HEAD = 1, // of a stream: status and headers are there; of an upgrade: it succeeded
@@ -117,7 +117,7 @@ CTZ_API bool ctz_http_is_done(const struct ctz_http_request *request);
 /// The failure of a request that is done; kind CTZ_ERROR_NONE when there is none.
 CTZ_API struct ctz_error *ctz_http_error(struct ctz_http_request *request);
 
-// --- its answer ----------------------------------------------------------------------------------
+// --- its answer --------------------------------------------------------------------------------
 
 /// 0 before the head has arrived.
 CTZ_API int ctz_http_status(const struct ctz_http_request *request);
@@ -151,7 +151,7 @@ CTZ_API void ctz_http_window(struct ctz_http_request *request, size_t size);
 /// with err set, or 0 for a lower status.
 CTZ_API int ctz_http_check(const struct ctz_http_request *request, struct ctz_error *err);
 
-// --- an upgraded connection ----------------------------------------------------------------------
+// --- an upgraded connection --------------------------------------------------------------------
 
 /// Bytes received, 0 at the end, CTZ_HTTP_AGAIN (ask ctz_http_watch) or CTZ_HTTP_FAIL with err set.
 CTZ_API ptrdiff_t ctz_http_recv(struct ctz_http_request *request, char *bytes, size_t size,
@@ -164,7 +164,7 @@ CTZ_API void ctz_http_watch(struct ctz_http_request *request, bool data, bool ro
 /// We send no more; the other side may go on.
 CTZ_API int ctz_http_half_close(struct ctz_http_request *request, struct ctz_error *err);
 
-// --- as an op ------------------------------------------------------------------------------------
+// --- as an op ----------------------------------------------------------------------------------
 
 typedef int (*ctz_http_push)(lua_State *L, struct ctz_http_request *request);
 

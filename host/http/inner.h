@@ -13,7 +13,7 @@
 
 #define HTTP_HELD_ERROR_BYTES (64 * CTZ_KIB) // of an error or redirect body that is read to its end
 
-// --- url.c ---------------------------------------------------------------------------------------
+// --- url.c -------------------------------------------------------------------------------------
 
 /// Owned strings. All zero: none.
 struct http_url {
@@ -36,7 +36,7 @@ char *ctz_http_address_of(const struct http_url *url);
 /// Is it an address and no name?
 bool ctz_http_is_address(const char *host);
 
-// --- lines.c -------------------------------------------------------------------------------------
+// --- lines.c -----------------------------------------------------------------------------------
 
 /// Request headers, as libcurl takes them; one block of memory each.
 struct http_line {
@@ -63,7 +63,7 @@ void ctz_http_lines_strip(struct http_lines *lines);
 void ctz_http_lines_strip_body(struct http_lines *lines);
 bool ctz_http_is_token(const char *text);
 
-// --- head.c --------------------------------------------------------------------------------------
+// --- head.c ------------------------------------------------------------------------------------
 
 /// The head of an answer, fed line by line.
 struct http_head {
@@ -89,7 +89,7 @@ double ctz_http_retry_after(const char *value, int64_t now_s);
 enum ctz_error_kind ctz_http_kind_of_status(int status);
 const char *ctz_http_reason(int status);
 
-// --- proxy.c -------------------------------------------------------------------------------------
+// --- proxy.c -----------------------------------------------------------------------------------
 
 /// The proxy that the environment names for this URL; NULL: none. Borrowed from the environment.
 const char *ctz_http_proxy_of(const struct http_url *url);
@@ -103,7 +103,7 @@ struct http_proxy {
 };
 int ctz_http_proxy_parse(struct http_proxy *proxy, const char *text, struct ctz_error *err);
 
-// --- resolve.c -----------------------------------------------------------------------------------
+// --- resolve.c ---------------------------------------------------------------------------------
 
 struct http_lookup;
 
@@ -121,7 +121,7 @@ const char *ctz_http_resolve(struct ctz_http *client, const char *name, struct h
 void ctz_http_resolve_cancel(struct http_wait *wait);
 void ctz_http_resolve_close(struct ctz_http *client);
 
-// --- client.c ------------------------------------------------------------------------------------
+// --- client.c ----------------------------------------------------------------------------------
 
 /// An easy handle; they are used again and again.
 struct http_transfer {
@@ -169,7 +169,7 @@ int ctz_http_socket_watch(struct ctz_http *client, curl_socket_t descriptor,
 void ctz_http_socket_opened(struct ctz_http *client, curl_socket_t descriptor);
 void ctz_http_socket_forget(struct ctz_http *client, curl_socket_t descriptor);
 
-// --- request.c -----------------------------------------------------------------------------------
+// --- request.c ---------------------------------------------------------------------------------
 
 enum http_state {
     HTTP_NEW,
@@ -266,25 +266,25 @@ int ctz_http_rewind(struct ctz_http_request *request);
 /// Bytes that went over the wire so far.
 uint64_t ctz_http_request_bytes(const struct ctz_http_request *request);
 
-// --- transfer.c ----------------------------------------------------------------------------------
+// --- transfer.c --------------------------------------------------------------------------------
 
 int ctz_http_transfer_begin(struct ctz_http_request *request, const char *proxy);
 
-// --- redirect.c ----------------------------------------------------------------------------------
+// --- redirect.c --------------------------------------------------------------------------------
 
 /// Is the answer a redirect that is to be followed?
 bool ctz_http_redirects(const struct ctz_http_request *request);
 /// Makes the request that the answer points to. -1 with request->err set.
 int ctz_http_redirect(struct ctz_http_request *request);
 
-// --- fail.c --------------------------------------------------------------------------------------
+// --- fail.c ------------------------------------------------------------------------------------
 
 /// Sets request->err from libcurl's code, unless something set it before.
 void ctz_http_fail_curl(struct ctz_http_request *request, CURLcode code);
 void ctz_http_fail_timeout(struct ctz_http_request *request, const char *what, double seconds);
 bool ctz_http_is_idempotent(const char *method);
 
-// --- upgrade.c -----------------------------------------------------------------------------------
+// --- upgrade.c ---------------------------------------------------------------------------------
 
 /// libcurl has connected: our own request goes out.
 void ctz_http_upgrade_begin(struct ctz_http_request *request);

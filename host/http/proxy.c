@@ -10,7 +10,7 @@
 
 #define DEFAULT_PROXY_PORT 1080 // libcurl's
 
-// --- NO_PROXY ------------------------------------------------------------------------------------
+// --- NO_PROXY ----------------------------------------------------------------------------------
 
 // "10.0.0.0/8" or one address, either family.
 static bool address_is_in(const char *host, const char *network, size_t length)
@@ -70,7 +70,7 @@ bool ctz_http_no_proxy(const char *list, const char *host)
     return false;
 }
 
-// --- the environment -----------------------------------------------------------------------------
+// --- the environment ---------------------------------------------------------------------------
 
 static const char *variable(const char *small, const char *capital)
 {
@@ -93,7 +93,7 @@ const char *ctz_http_proxy_of(const struct http_url *url)
     return exempt && ctz_http_no_proxy(exempt, url->host) ? NULL : proxy;
 }
 
-// --- its address ---------------------------------------------------------------------------------
+// --- its address -------------------------------------------------------------------------------
 
 int ctz_http_proxy_parse(struct http_proxy *proxy, const char *text, struct ctz_error *err)
 {

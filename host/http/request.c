@@ -7,7 +7,7 @@
 
 #define IDLE_LOOKS 4 // times a request looks for silence within its idle timeout
 
-// --- turns ---------------------------------------------------------------------------------------
+// --- turns -------------------------------------------------------------------------------------
 
 static void run(struct ctz_http_request *request);
 
@@ -65,7 +65,7 @@ static void take_turn(struct ctz_http_request *request)
     client->queue_end = &request->queue_next;
 }
 
-// --- stopping ------------------------------------------------------------------------------------
+// --- stopping ----------------------------------------------------------------------------------
 
 static void clear_attempt(struct ctz_http_request *request)
 {
@@ -140,7 +140,7 @@ void ctz_http_request_fail(struct ctz_http_request *request)
     ctz_http_request_done(request);
 }
 
-// --- clocks --------------------------------------------------------------------------------------
+// --- clocks ------------------------------------------------------------------------------------
 
 uint64_t ctz_http_request_bytes(const struct ctz_http_request *request)
 {
@@ -187,7 +187,7 @@ static void on_idle_look(struct ctz_timer *timer)
     start_idle_clock(request);
 }
 
-// --- an attempt ----------------------------------------------------------------------------------
+// --- an attempt --------------------------------------------------------------------------------
 
 // Hands libcurl the addresses of a name; "+" lets the entry expire.
 static int hand_over(struct ctz_http_request *request, const char *host, unsigned port,
@@ -317,7 +317,7 @@ static void run(struct ctz_http_request *request)
         ctz_http_request_fail(request);
 }
 
-// --- its end -------------------------------------------------------------------------------------
+// --- its end -----------------------------------------------------------------------------------
 
 static void forget_answer(struct ctz_http_request *request)
 {
@@ -391,7 +391,7 @@ void ctz_http_request_orphan(struct ctz_http_request *request)
     request->client = NULL;
 }
 
-// --- from outside --------------------------------------------------------------------------------
+// --- from outside ------------------------------------------------------------------------------
 
 void ctz_http_start(struct ctz_http_request *request, ctz_http_fn on_event, void *context)
 {

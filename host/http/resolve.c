@@ -95,7 +95,7 @@ static bool find_in_hosts(const char *name, char list[ADDRESSES_BYTES])
     return found > 0;
 }
 
-// --- the pool ------------------------------------------------------------------------------------
+// --- the pool ----------------------------------------------------------------------------------
 
 static void list_addresses(const struct addrinfo *result, char list[ADDRESSES_BYTES])
 {
@@ -169,7 +169,7 @@ static void on_resolved(uv_getaddrinfo_t *request, int code, struct addrinfo *re
     }
 }
 
-// --- asking --------------------------------------------------------------------------------------
+// --- asking ------------------------------------------------------------------------------------
 
 static struct http_lookup *find_lookup(struct ctz_http *client, const char *name)
 {

@@ -15,7 +15,7 @@
 #define DECODED_STREAM_BUFFER 16384L
 #define KEEPALIVE_S           60L // of silence, before TCP asks whether the other side still lives
 
-// --- callbacks: they copy bytes and set flags ----------------------------------------------------
+// --- callbacks: they copy bytes and set flags --------------------------------------------------
 
 // libcurl sends a request again by itself when a connection that it used again was dead, also a
 // POST. The second pass is stopped here; ctz_http_request_ended decides what may be sent again.
@@ -163,7 +163,7 @@ static int on_close(void *context, curl_socket_t descriptor)
     return close(descriptor);
 }
 
-// --- options -------------------------------------------------------------------------------------
+// --- options -----------------------------------------------------------------------------------
 
 // Sets one option unless one failed before.
 #define SET(option, value)                                                                         \

@@ -30,7 +30,7 @@ static SSL *tls_of(struct ctz_http_request *request)
     return known ? session->internals : NULL;
 }
 
-// --- the request ---------------------------------------------------------------------------------
+// --- the request -------------------------------------------------------------------------------
 
 // "/path?query": libcurl's URLs always have a path.
 static const char *target_of(const struct http_url *url)
@@ -103,8 +103,7 @@ static bool send_request(struct ctz_http_request *request)
     return true;
 }
 
-// --- an answer that is no 101
-// ----------------------------------------------------------------------
+// --- an answer that is no 101 ------------------------------------------------------------------
 
 // Takes the chunks apart as far as they are there. 1: the last one was read, 0: more is to come,
 // -1: these are no chunks.
@@ -160,8 +159,7 @@ static void end_with_answer(struct ctz_http_request *request)
         ctz_http_request_done(request);
 }
 
-// --- the head
-// --------------------------------------------------------------------------------------
+// --- the head ----------------------------------------------------------------------------------
 
 // Feeds complete lines to the head. -1 with request->err set.
 static int read_lines(struct ctz_http_request *request)
@@ -285,7 +283,7 @@ void ctz_http_upgrade_ready(struct ctz_http_request *request, int events)
     ctz_http_touch(request, told);
 }
 
-// --- both ways -----------------------------------------------------------------------------------
+// --- both ways ---------------------------------------------------------------------------------
 
 static ptrdiff_t fail_closed(struct ctz_error *err)
 {

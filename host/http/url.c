@@ -115,7 +115,7 @@ static int read_parts(struct http_url *url, CURLU *handle, const char *text, str
     return 0;
 }
 
-// --- the usual ones ------------------------------------------------------------------------------
+// --- the usual ones ----------------------------------------------------------------------------
 
 #define HOST_BYTES "abcdefghijklmnopqrstuvwxyz0123456789.-"
 #define PATH_BYTES HOST_BYTES "ABCDEFGHIJKLMNOPQRSTUVWXYZ_~/?=&+,;:!$*"

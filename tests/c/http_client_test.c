@@ -11,7 +11,7 @@
 
 #include "host/http/inner.h"
 
-// --- the server ----------------------------------------------------------------------------------
+// --- the server --------------------------------------------------------------------------------
 
 #define BIG_BYTES (8 << 20)
 
@@ -159,7 +159,7 @@ static const char *url(const char *path)
     return text;
 }
 
-// --- the loop ------------------------------------------------------------------------------------
+// --- the loop ----------------------------------------------------------------------------------
 
 static struct ctz_host *host;
 static struct ctz_http *client;
@@ -240,7 +240,7 @@ static struct ctz_http_request *get(const char *path, struct seen *seen)
     return begin(&spec, seen);
 }
 
-// --- tests ---------------------------------------------------------------------------------------
+// --- tests -------------------------------------------------------------------------------------
 
 TEST(client_tells_the_end_once_and_keeps_the_answer)
 {

@@ -143,7 +143,7 @@ TEST(retry_after_is_seconds_or_a_date)
         assert_float_equal(ctz_http_retry_after(garbage[i], now_s), 0, 0);
 }
 
-// --- headers of a request ------------------------------------------------------------------------
+// --- headers of a request ----------------------------------------------------------------------
 
 static char *join(const struct http_lines *lines)
 {
@@ -227,7 +227,7 @@ TEST(lines_encode_user_and_password)
     }
 }
 
-// --- proxies -------------------------------------------------------------------------------------
+// --- proxies -----------------------------------------------------------------------------------
 
 TEST(no_proxy_names_hosts_domains_and_networks)
 {

@@ -53,7 +53,7 @@ static struct ctz_layer_entry dir_entry(const char *path)
     return (struct ctz_layer_entry){.tar = {.path = path, .mode = 0755, .type = CTZ_TAR_DIR}};
 }
 
-// --- trees --------------------------------------------------------------------------------------
+// --- trees -------------------------------------------------------------------------------------
 
 static void a_tree_lists_folders_before_their_content_in_byte_order(void **state)
 {
@@ -152,7 +152,7 @@ static void a_tree_deeper_than_the_open_files_allow_is_listed(void **state)
     ctz_tree_clear(&tree);
 }
 
-// --- layers -------------------------------------------------------------------------------------
+// --- layers ------------------------------------------------------------------------------------
 
 // The entries of the golden layer, in the wrong order on purpose.
 static size_t golden_entries(struct ctz_layer_entry entries[8])
@@ -270,7 +270,7 @@ static void two_entries_of_one_name_are_refused(void **state)
     ctz_error_clear(&err);
 }
 
-// --- files that change --------------------------------------------------------------------------
+// --- files that change -------------------------------------------------------------------------
 
 struct change {
     const char *path;
@@ -371,7 +371,7 @@ static void a_cancelled_layer_leaves_nothing(void **state)
 
 #ifdef CTZ_TORTURE
 
-// --- everything that can fail, fails ------------------------------------------------------------
+// --- everything that can fail, fails -----------------------------------------------------------
 
 // A small image from end to end, as a process of its own: `<self> assemble FOLDER`. Exit 0: well;
 // 3: one clean error.

@@ -36,7 +36,7 @@ static const char *hello_path(void *state)
     return scratch_path(state, "blobs/sha256/" HELLO_HEX);
 }
 
-// --- digests ------------------------------------------------------------------------------------
+// --- digests -----------------------------------------------------------------------------------
 
 static void a_digest_is_that_of_the_standard(void **state)
 {
@@ -66,7 +66,7 @@ static void only_a_whole_lower_case_digest_is_valid(void **state)
         "sha256:../../../../../../../../../../../../../../../../../../../etc/passwd"));
 }
 
-// --- the folder ---------------------------------------------------------------------------------
+// --- the folder --------------------------------------------------------------------------------
 
 static void a_new_folder_becomes_a_layout(void **state)
 {
@@ -115,7 +115,7 @@ static void a_file_in_the_way_of_the_folder_is_an_error(void **state)
     ctz_error_clear(&err);
 }
 
-// --- blobs --------------------------------------------------------------------------------------
+// --- blobs -------------------------------------------------------------------------------------
 
 static int write_hello(const char *layout, char digest[CTZ_DIGEST_BYTES], struct ctz_error *err)
 {
@@ -190,7 +190,7 @@ static void a_blob_without_a_layout_is_only_counted_and_hashed(void **state)
     assert_int_equal(scratch_count(*state), 0);
 }
 
-// --- files --------------------------------------------------------------------------------------
+// --- files -------------------------------------------------------------------------------------
 
 static void a_file_is_replaced_as_a_whole(void **state)
 {

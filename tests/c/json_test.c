@@ -30,7 +30,7 @@ static int close_state(void **unused)
     return 0;
 }
 
-// --- comparing with jansson ---------------------------------------------------------------------
+// --- comparing with jansson --------------------------------------------------------------------
 
 static bool equal(lua_State *L, int idx, const json_t *other);
 
@@ -219,7 +219,7 @@ TEST(json_agrees_with_jansson_on_a_corpus)
         compare(texts[i], strlen(texts[i]));
 }
 
-// --- memory -------------------------------------------------------------------------------------
+// --- memory ------------------------------------------------------------------------------------
 
 // Decodes and encodes while the n-th allocation of Lua and all after it fail. Returns whether the
 // two got by without it.

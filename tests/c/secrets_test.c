@@ -14,7 +14,7 @@
 
 static struct ctz_host host; // only its secrets are used
 
-// --- helpers -------------------------------------------------------------------------------------
+// --- helpers -----------------------------------------------------------------------------------
 
 static void add(const char *value)
 {
@@ -99,7 +99,7 @@ static void base64(const char *bytes, size_t size, char *out) // RFC 4648, the p
     *out = '\0';
 }
 
-// --- what is masked ------------------------------------------------------------------------------
+// --- what is masked ----------------------------------------------------------------------------
 
 TEST(text_without_secrets_is_not_touched)
 {
@@ -299,7 +299,7 @@ TEST(a_long_secret_is_masked_in_every_encoding)
     ctz_free(masked);
 }
 
-// --- streams -------------------------------------------------------------------------------------
+// --- streams -----------------------------------------------------------------------------------
 
 TEST(a_secret_split_over_writes_is_masked)
 {
@@ -386,7 +386,7 @@ TEST(a_large_write_is_masked_across_its_slices)
     ctz_free(text);
 }
 
-// --- properties ----------------------------------------------------------------------------------
+// --- properties --------------------------------------------------------------------------------
 
 struct word {
     char text[64];
@@ -552,7 +552,7 @@ TEST(random_text_is_unchanged_without_a_secret_in_it)
     }
 }
 
-// --- size and speed ------------------------------------------------------------------------------
+// --- size and speed ----------------------------------------------------------------------------
 
 static double now(void)
 {
@@ -595,7 +595,7 @@ TEST(a_ten_megabyte_secret_and_five_thousand_more_mask_as_one_does)
     free(text);
 }
 
-// --- wiping --------------------------------------------------------------------------------------
+// --- wiping ------------------------------------------------------------------------------------
 
 static const char *watched; // no block that is freed may hold it
 
@@ -630,7 +630,7 @@ TEST(what_held_a_secret_is_wiped_before_it_is_freed)
     watched = NULL;
 }
 
-// --- without memory ------------------------------------------------------------------------------
+// --- without memory ----------------------------------------------------------------------------
 
 static int allocations_left = -1; // -1: as many as wanted
 

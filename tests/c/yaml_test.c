@@ -28,7 +28,7 @@ static int close_state(void **unused)
     return 0;
 }
 
-// --- scalars ------------------------------------------------------------------------------------
+// --- scalars -----------------------------------------------------------------------------------
 
 static struct ctz_yaml_scalar meaning(enum ctz_yaml_schema schema, const char *text)
 {
@@ -69,7 +69,7 @@ TEST(yaml_numbers_of_any_length_are_read_without_harm)
     }
 }
 
-// --- damage -------------------------------------------------------------------------------------
+// --- damage ------------------------------------------------------------------------------------
 
 // About 4 KB with everything YAML has.
 static char *make_document(size_t *size)
@@ -145,7 +145,7 @@ TEST(yaml_with_any_bit_flipped_gives_a_value_or_an_error_with_a_place)
     free(text);
 }
 
-// --- memory -------------------------------------------------------------------------------------
+// --- memory ------------------------------------------------------------------------------------
 
 static bool survives(const char *text, unsigned long n)
 {
