@@ -183,7 +183,7 @@ static int on_socket(CURL *easy, curl_socket_t descriptor, int what, void *conte
     if (what == CURL_POLL_REMOVE) {
         struct http_socket *known = find_socket(client, descriptor);
         if (known && !known->request)
-            unwatch(known, request && request->passes > 0);
+            unwatch(known, request && request->passes > 0 && !transfer->leaving);
         return 0;
     }
     int events = (what & CURL_POLL_IN ? UV_READABLE : 0) | (what & CURL_POLL_OUT ? UV_WRITABLE : 0);
@@ -314,12 +314,16 @@ static void flush_events(struct ctz_http *client)
 
 // --- transfers ---------------------------------------------------------------------------------
 
-struct http_transfer *ctz_http_transfer_get(struct ctz_http *client)
+struct http_transfer *ctz_http_transfer_get(struct ctz_http *client, bool usual)
 {
     struct http_transfer *transfer = client->idle;
     if (transfer) {
         client->idle = transfer->next;
         client->idle_count--;
+        if (transfer->usual && !usual) {
+            curl_easy_reset(transfer->easy);
+            transfer->usual = false;
+        }
         return transfer;
     }
     transfer = ctz_calloc(1, sizeof *transfer);
@@ -336,6 +340,7 @@ static void free_transfer(struct http_transfer *transfer)
     ctz_free(transfer);
 }
 
+// Keys and the like do not stay in an idle handle; a usual one has none and stays as it is.
 void ctz_http_transfer_put(struct ctz_http *client, struct http_transfer *transfer)
 {
     transfer->request = NULL;
@@ -343,7 +348,8 @@ void ctz_http_transfer_put(struct ctz_http *client, struct http_transfer *transf
         free_transfer(transfer);
         return;
     }
-    curl_easy_reset(transfer->easy);
+    if (!transfer->usual)
+        curl_easy_reset(transfer->easy);
     transfer->next = client->idle;
     client->idle = transfer;
     client->idle_count++;

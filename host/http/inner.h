@@ -128,6 +128,8 @@ struct http_transfer {
     CURL *easy;
     struct ctz_http_request *request; // NULL while idle
     struct http_transfer *next;
+    bool usual;                  // set up for is_usual in transfer.c
+    bool leaving;                // it is being removed
     char words[CURL_ERROR_SIZE]; // libcurl's own
 };
 
@@ -154,7 +156,9 @@ struct ctz_http {
 
 int ctz_http_open(struct ctz_http **client, struct ctz_host *host, struct ctz_error *err);
 void ctz_http_close(struct ctz_http *client);
-struct http_transfer *ctz_http_transfer_get(struct ctz_http *client);
+/// One with no options set, or, when `usual`, perhaps one that a usual request had (then it says
+/// so).
+struct http_transfer *ctz_http_transfer_get(struct ctz_http *client, bool usual);
 void ctz_http_transfer_put(struct ctz_http *client, struct http_transfer *transfer);
 /// Sets the events aside; the loop tells them soon.
 void ctz_http_touch(struct ctz_http_request *request, unsigned events);
@@ -217,6 +221,7 @@ struct ctz_http_request {
     // this attempt
     struct http_transfer *transfer;
     struct http_wait wait;
+    char *proxy_now;               // of this hop; owned, NULL: none
     struct http_proxy proxy_at;    // host owned; NULL: none
     unsigned step;                 // which name is looked up
     struct curl_slist *resolve;    // owned

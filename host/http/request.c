@@ -74,6 +74,8 @@ static void clear_attempt(struct ctz_http_request *request)
     request->resolve = request->connect_to = NULL;
     ctz_free(request->sent_url);
     request->sent_url = NULL;
+    ctz_free(request->proxy_now);
+    request->proxy_now = NULL;
     ctz_free(request->proxy_at.host);
     memset(&request->proxy_at, 0, sizeof request->proxy_at);
     request->passes = 0;
@@ -85,9 +87,10 @@ static void release_transfer(struct ctz_http_request *request)
     struct http_transfer *transfer = request->transfer;
     if (!transfer)
         return;
-    request->transfer = NULL;
-    transfer->request = NULL;
+    transfer->leaving = true;
     curl_multi_remove_handle(request->client->multi, transfer->easy);
+    transfer->leaving = false;
+    request->transfer = NULL;
     ctz_http_transfer_put(request->client, transfer);
 }
 
@@ -298,7 +301,10 @@ static void begin_attempt(struct ctz_http_request *request)
     request->step = 0;
     request->wait.done = on_looked_up;
     const char *proxy = proxy_of(request);
-    if ((proxy && ctz_http_proxy_parse(&request->proxy_at, proxy, &request->err) < 0) ||
+    if (proxy && !(request->proxy_now = ctz_strdup(proxy)))
+        ctz_error_set(&request->err, CTZ_ERROR_IO, "out of memory");
+    if (request->err.kind ||
+        (proxy && ctz_http_proxy_parse(&request->proxy_at, proxy, &request->err) < 0) ||
         set_server_name(request) < 0) {
         ctz_http_request_fail(request);
         return;
@@ -313,7 +319,7 @@ static void run(struct ctz_http_request *request)
         request->client->active++;
     }
     request->state = HTTP_RUNNING;
-    if (ctz_http_transfer_begin(request, proxy_of(request)) < 0)
+    if (ctz_http_transfer_begin(request, request->proxy_now) < 0)
         ctz_http_request_fail(request);
 }
 

@@ -22,7 +22,7 @@
 static int on_pass(void *context, char *to, char *from, int to_port, int from_port)
 {
     (void)to, (void)from, (void)to_port, (void)from_port;
-    struct ctz_http_request *request = context;
+    struct ctz_http_request *request = ((struct http_transfer *)context)->request;
     return ++request->passes > 1 ? CURL_PREREQFUNC_ABORT : CURL_PREREQFUNC_OK;
 }
 
@@ -57,7 +57,7 @@ static int on_head(struct ctz_http_request *request)
 
 static size_t on_header(char *line, size_t size, size_t count, void *context)
 {
-    struct ctz_http_request *request = context;
+    struct ctz_http_request *request = ((struct http_transfer *)context)->request;
     bool was_complete = request->head.complete;
     uint64_t most = ctz_limit(request->client->host, CTZ_LIMIT_HTTP_HEADER_BYTES);
     if (ctz_http_head_line(&request->head, line, size * count, most, &request->err) < 0)
@@ -102,7 +102,7 @@ static size_t hold_bytes(struct ctz_http_request *request, const char *bytes, si
 
 static size_t on_body(char *bytes, size_t unit, size_t count, void *context)
 {
-    struct ctz_http_request *request = context;
+    struct ctz_http_request *request = ((struct http_transfer *)context)->request;
     size_t size = unit * count;
     if (request->discard) {
         request->discarded += size;
@@ -121,7 +121,7 @@ static size_t on_body(char *bytes, size_t unit, size_t count, void *context)
 
 static size_t on_pull(char *bytes, size_t unit, size_t count, void *context)
 {
-    struct ctz_http_request *request = context;
+    struct ctz_http_request *request = ((struct http_transfer *)context)->request;
     ptrdiff_t got = request->source.pull(request->source.context, bytes, unit * count);
     if (got == CTZ_HTTP_AGAIN) {
         request->pause_send = true;
@@ -145,7 +145,7 @@ static int on_seek(void *context, curl_off_t offset, int origin)
 static curl_socket_t on_open(void *context, curlsocktype purpose, struct curl_sockaddr *address)
 {
     (void)purpose;
-    struct ctz_http_request *request = context;
+    struct ctz_http_request *request = ((struct http_transfer *)context)->request;
     int fault = CTZ_FAULT("connect");
     curl_socket_t descriptor =
         fault ? -1 : socket(address->family, address->socktype | SOCK_CLOEXEC, address->protocol);
@@ -172,22 +172,23 @@ static int on_close(void *context, curl_socket_t descriptor)
             code = curl_easy_setopt(easy, option, value);                                          \
     } while (0)
 
-static CURLcode set_callbacks(CURL *easy, struct ctz_http_request *request)
+// What is the same for every request.
+static CURLcode set_callbacks(CURL *easy, struct http_transfer *transfer, struct ctz_http *client)
 {
     CURLcode code = CURLE_OK;
-    SET(CURLOPT_PRIVATE, request->transfer);
-    SET(CURLOPT_ERRORBUFFER, request->transfer->words);
+    SET(CURLOPT_PRIVATE, transfer);
+    SET(CURLOPT_ERRORBUFFER, transfer->words);
     SET(CURLOPT_NOSIGNAL, 1L);
     SET(CURLOPT_HEADERFUNCTION, on_header);
-    SET(CURLOPT_HEADERDATA, request);
+    SET(CURLOPT_HEADERDATA, transfer);
     SET(CURLOPT_WRITEFUNCTION, on_body);
-    SET(CURLOPT_WRITEDATA, request);
+    SET(CURLOPT_WRITEDATA, transfer);
     SET(CURLOPT_OPENSOCKETFUNCTION, on_open);
-    SET(CURLOPT_OPENSOCKETDATA, request);
+    SET(CURLOPT_OPENSOCKETDATA, transfer);
     SET(CURLOPT_CLOSESOCKETFUNCTION, on_close);
-    SET(CURLOPT_CLOSESOCKETDATA, request->client);
+    SET(CURLOPT_CLOSESOCKETDATA, client);
     SET(CURLOPT_PREREQFUNCTION, on_pass);
-    SET(CURLOPT_PREREQDATA, request);
+    SET(CURLOPT_PREREQDATA, transfer);
     return code;
 }
 
@@ -236,12 +237,10 @@ static CURLcode set_certificate(CURL *easy, const struct http_tls *tls)
 static CURLcode set_tls(CURL *easy, struct ctz_http_request *request)
 {
     CURLcode code = CURLE_OK;
-    if (!request->url.secure)
-        return code;
     SET(CURLOPT_SSLVERSION, (long)CURL_SSLVERSION_TLSv1_2);
     SET(CURLOPT_SSL_VERIFYPEER, request->tls.insecure ? 0L : 1L);
     SET(CURLOPT_SSL_VERIFYHOST, request->tls.insecure ? 0L : 2L);
-    if (request->tls.insecure)
+    if (request->tls.insecure && request->url.secure)
         ctz_http_warn_insecure(request->client, request->url.host);
     if (!code)
         code = set_authorities(easy, &request->tls);
@@ -262,8 +261,7 @@ static CURLcode set_route(CURL *easy, struct ctz_http_request *request, const ch
     }
     if (request->unix_socket)
         SET(CURLOPT_UNIX_SOCKET_PATH, request->unix_socket);
-    if (request->resolve)
-        SET(CURLOPT_RESOLVE, request->resolve);
+    SET(CURLOPT_RESOLVE, request->resolve);
     if (request->connect_to)
         SET(CURLOPT_CONNECT_TO, request->connect_to);
     if (request->fresh)
@@ -283,9 +281,9 @@ static CURLcode set_source(CURL *easy, struct ctz_http_request *request)
     SET(CURLOPT_UPLOAD, 1L);
     SET(CURLOPT_INFILESIZE_LARGE, (curl_off_t)request->source.length);
     SET(CURLOPT_READFUNCTION, on_pull);
-    SET(CURLOPT_READDATA, request);
+    SET(CURLOPT_READDATA, request->transfer);
     SET(CURLOPT_SEEKFUNCTION, on_seek);
-    SET(CURLOPT_SEEKDATA, request);
+    SET(CURLOPT_SEEKDATA, request->transfer);
     SET(CURLOPT_UPLOAD_BUFFERSIZE, STREAM_BUFFER);
     return code;
 }
@@ -345,16 +343,38 @@ static CURLcode set_http(CURL *easy, struct ctz_http_request *request)
     return code;
 }
 
-int ctz_http_transfer_begin(struct ctz_http_request *request, const char *proxy)
+// --- the usual request ---------------------------------------------------------------------------
+
+static bool is_usual_tls(const struct http_tls *tls)
 {
-    struct ctz_http *client = request->client;
-    request->transfer = ctz_http_transfer_get(client);
-    if (!request->transfer)
-        return ctz_error_set(&request->err, CTZ_ERROR_IO, "out of memory");
-    CURL *easy = request->transfer->easy;
-    request->transfer->request = request;
-    request->transfer->words[0] = '\0';
-    CURLcode code = set_callbacks(easy, request);
+    return !tls->insecure && !tls->ca_file && !tls->ca_pem && !tls->cert_file && !tls->cert_pem &&
+           !tls->key_file && !tls->key_pem && !tls->server_name;
+}
+
+// A GET with nothing special: its handle can be used for the next such request by changing its URL,
+// headers and addresses. Setting all options anew costs a tenth of a small request.
+static bool is_usual(const struct ctz_http_request *request, const char *proxy)
+{
+    return !proxy && !request->unix_socket && !request->connect_to && !request->fresh &&
+           !request->stream && !request->upgrade && !request->has_body && request->compressed &&
+           request->version == CTZ_HTTP_1_1 && request->connect_timeout_s <= 0 &&
+           strcmp(request->method, "GET") == 0 && is_usual_tls(&request->tls) &&
+           !ctz_http_lines_find(&request->headers, "User-Agent") &&
+           !ctz_http_lines_find(&request->headers, "Accept-Encoding");
+}
+
+static CURLcode set_usual(CURL *easy, struct ctz_http_request *request)
+{
+    CURLcode code = CURLE_OK;
+    SET(CURLOPT_URL, request->url.text);
+    SET(CURLOPT_HTTPHEADER, request->headers.first);
+    SET(CURLOPT_RESOLVE, request->resolve);
+    return code;
+}
+
+static CURLcode set_all(CURL *easy, struct ctz_http_request *request, const char *proxy)
+{
+    CURLcode code = set_callbacks(easy, request->transfer, request->client);
     if (!code)
         code = set_http(easy, request);
     if (!code)
@@ -363,14 +383,29 @@ int ctz_http_transfer_begin(struct ctz_http_request *request, const char *proxy)
         code = set_method(easy, request);
     if (!code)
         code = set_tls(easy, request);
+    return code;
+}
+
+int ctz_http_transfer_begin(struct ctz_http_request *request, const char *proxy)
+{
+    struct ctz_http *client = request->client;
+    bool usual = is_usual(request, proxy);
+    struct http_transfer *transfer = request->transfer = ctz_http_transfer_get(client, usual);
+    if (!transfer)
+        return ctz_error_set(&request->err, CTZ_ERROR_IO, "out of memory");
+    CURL *easy = transfer->easy;
+    transfer->request = request;
+    transfer->words[0] = '\0';
+    CURLcode code = transfer->usual ? set_usual(easy, request) : set_all(easy, request, proxy);
     CURLMcode added = code ? CURLM_OK : curl_multi_add_handle(client->multi, easy);
+    transfer->usual = usual && !code;
     if (!code && !added)
         return 0;
     if (code)
         ctz_http_fail_curl(request, code);
     else
         ctz_error_set(&request->err, CTZ_ERROR_IO, "libcurl: %s", curl_multi_strerror(added));
-    ctz_http_transfer_put(client, request->transfer);
     request->transfer = NULL;
+    ctz_http_transfer_put(client, transfer);
     return -1;
 }

@@ -423,6 +423,25 @@ describe("a connection", function()
     assert.matches('cannot find the host "no-such-host.invalid"', err.message, 1, true)
   end)
 
+  it("carries nothing of one request into the next", function()
+    local plain = http.get(url "/echo").body
+    for _, opts in ipairs {
+      { bearer = "tok", headers = { Cookie = "c", Accept = "a/b", ["User-Agent"] = "u" } },
+      { method = "POST", body = "x", headers = { ["Content-Type"] = "a/b" } },
+      { method = "HEAD" },
+      { method = "PUT", body = function() return nil end },
+      { compressed = false },
+      { http_version = "2" },
+      { unix_socket = server.folder .. "/http.sock" },
+      { stream = true },
+      { max_bytes = 100000, timeout = 10, query = { a = 1 } },
+    } do
+      http.request(url "/echo", opts)
+      assert.equal(plain, http.get(url "/echo").body)
+      assert.equal(plain, http.get(url "/echo").body)
+    end
+  end)
+
   it("waits for its turn when descriptors are few", function()
     local recipe = ([[
       local ctz = require "ctz"
