@@ -2,7 +2,7 @@
 -- SPDX-License-Identifier: MIT
 -- Source: OCI image-spec v1.0, config.md; Healthcheck is Docker's addition to it.
 local json = require "ctz.json"
-local sorted_keys = require("ctz.image.problems").sorted_keys
+local sorted_keys = require("ctz.problems").sorted_keys
 
 local ipairs, math_type, pairs, tostring, type = ipairs, math.type, pairs, tostring, type
 

@@ -6,7 +6,7 @@ local ctz = require "ctz"
 local json = require "ctz.json"
 local layers_of = require "ctz.image.layers"
 local layout = require "ctz.image.layout"
-local problems_of = require "ctz.image.problems"
+local problems_of = require "ctz.problems"
 
 local getenv, date = os.getenv, os.date
 local error, ipairs, math_type, pcall = error, ipairs, math.type, pcall

@@ -2,7 +2,7 @@
 -- SPDX-License-Identifier: MIT
 local core = require "ctz.core.image"
 local pattern = require "ctz.image.pattern"
-local problems_of = require "ctz.image.problems"
+local problems_of = require "ctz.problems"
 
 local sorted_keys = problems_of.sorted_keys
 local concat = table.concat

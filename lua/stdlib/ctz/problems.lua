@@ -1,4 +1,4 @@
--- image/problems.lua: collects what is wrong with a description, to tell all of it at once.
+-- problems.lua: collects what is wrong with a description, to tell all of it at once.
 -- SPDX-License-Identifier: MIT
 local nearest = require("ctz.core.host").nearest
 local new_error = require("ctz.core.task").error
@@ -32,6 +32,12 @@ local function sorted_keys(map)
     return byte_less(a, b)
   end)
   return keys
+end
+
+-- What to say of a name that is not among names.
+local function suggestion(wrong, names)
+  local near = nearest(wrong, names)
+  return near and ("did you mean '%s'?"):format(near) or "it takes " .. concat(names, ", ")
 end
 
 local Problems = {}
@@ -82,9 +88,7 @@ function Problems:check_keys(map, names, where)
     if type(key) ~= "string" then
       self:usage(where, "unexpected [%s]; its fields have names: %s", tostring(key), concat(names, ", "))
     elseif not known[key] then
-      local near = nearest(key, names)
-      self:usage(where, "unknown field '%s'; %s", key,
-        near and ("did you mean '%s'?"):format(near) or "it takes " .. concat(names, ", "))
+      self:usage(where, "unknown field '%s'; %s", key, suggestion(key, names))
     end
   end
 end
@@ -115,4 +119,5 @@ return {
     return setmetatable({}, Problems)
   end,
   sorted_keys = sorted_keys,
+  suggestion = suggestion,
 }
