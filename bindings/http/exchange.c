@@ -533,6 +533,19 @@ static int l_finish(lua_State *L)
 
 // --- life --------------------------------------------------------------------------------------
 
+// exchange:hand_over() -> handle: the connection leaves this exchange for another room.
+static int l_hand_over(lua_State *L)
+{
+    struct exchange *exchange = http_check_exchange(L);
+    if (!exchange->upgrade || !exchange->has_head || exchange->reader || exchange->writer)
+        return ctz_usage(L, "only an open connection that nobody waits on can be handed over");
+    if (exchange->in.length > 0)
+        return ctz_usage(L, "bytes that were received already would be lost");
+    ctz_http_push_handle(L, exchange->request);
+    exchange->request = NULL;
+    return 1;
+}
+
 static int l_close(lua_State *L)
 {
     close_exchange(ctz_object_check(L, 1, EXCHANGE_CLASS));
@@ -562,6 +575,7 @@ static const struct ctz_reg methods[] = {
     {"http.save_open", http_l_save_open, CTZ_CAP_HELD, 0, 0},
     {"http.save_write", http_l_save_write, CTZ_CAP_HELD, 0, 0},
     {"http.save_close", http_l_save_close, CTZ_CAP_HELD, 0, 0},
+    {"http.hand_over", l_hand_over, CTZ_CAP_HELD, 0, 0},
     {"http.close", l_close, CTZ_CAP_HELD, 0, 0},
     {"http.__close", l_close, CTZ_CAP_HELD, 0, 0},
     {"http.__gc", l_gc, CTZ_CAP_HELD, 0, 0},
@@ -587,9 +601,9 @@ static struct exchange *new_exchange(lua_State *L)
     return exchange;
 }
 
-static int begin(lua_State *L, bool upgrade)
+static int begin(lua_State *L, struct http_wishes wishes)
 {
-    struct http_wishes wishes = {.upgrade = upgrade};
+    bool upgrade = wishes.upgrade || wishes.connect;
     lua_settop(L, 3);
     struct exchange *exchange = new_exchange(L);
     struct ctz_http_source source = {.pull = pull, .context = exchange, .length = -1};
@@ -611,11 +625,17 @@ static int begin(lua_State *L, bool upgrade)
 // open(url, opts, method) -> exchange: begins a request and does not wait for it.
 int http_l_open(lua_State *L)
 {
-    return begin(L, false);
+    return begin(L, (struct http_wishes){0});
 }
 
 // upgrade(url, opts, method) -> exchange: begins a request for a connection of its own.
 int http_l_upgrade(lua_State *L)
 {
-    return begin(L, true);
+    return begin(L, (struct http_wishes){.upgrade = true});
+}
+
+// connect(url, opts, method) -> exchange: begins a connection on which nothing is asked.
+int http_l_connect(lua_State *L)
+{
+    return begin(L, (struct http_wishes){.connect = true});
 }

@@ -54,6 +54,7 @@ static const struct ctz_reg functions[] = {
     {"http.delete", l_delete, CTZ_CAP_NET, 0, CTZ_REG_PLANS},
     {"http.open", http_l_open, CTZ_CAP_NET, 0, CTZ_REG_PLANS},
     {"http.upgrade", http_l_upgrade, CTZ_CAP_NET, 0, CTZ_REG_PLANS},
+    {"http.connect", http_l_connect, CTZ_CAP_NET, 0, CTZ_REG_PLANS},
     {NULL, NULL, CTZ_CAP_UNNAMED, 0, 0},
 };
 

@@ -11,7 +11,7 @@
 struct http_wishes {
     const char *method; // NULL: opts.method, else GET
     const struct ctz_http_source *source;
-    bool upgrade;
+    bool upgrade, connect;
     bool check; // out: a status >= 400 raises
 };
 
@@ -26,6 +26,7 @@ void http_open_answer(lua_State *L);
 /// The door's rows of exchange.c, and its class.
 int http_l_open(lua_State *L);
 int http_l_upgrade(lua_State *L);
+int http_l_connect(lua_State *L);
 void http_open_exchange(lua_State *L);
 
 #endif

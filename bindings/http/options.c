@@ -244,7 +244,7 @@ static void check_modes(lua_State *L, const struct ctz_http_spec *spec, const ch
     } else if (to && host->dry_run) {
         ctz_plan(L, "save %s as %s", url, to);
         refuse_mode(L, "saving a file");
-    } else if (spec->upgrade) {
+    } else if (spec->upgrade || spec->connect) {
         refuse_mode(L, "an upgraded connection");
     }
 }
@@ -284,7 +284,8 @@ static const char *read_method(lua_State *L, const struct http_wishes *wishes)
 
 struct ctz_http_request *http_read_request(lua_State *L, struct http_wishes *wishes)
 {
-    struct ctz_http_spec spec = {.upgrade = wishes->upgrade, .source = wishes->source};
+    struct ctz_http_spec spec = {
+        .upgrade = wishes->upgrade, .connect = wishes->connect, .source = wishes->source};
     luaL_checkstack(L, 40, "options");
     spec.url = ctz_check_name(L, 1, "url");
     ctz_opts_check(L, 2, options);
@@ -301,8 +302,9 @@ struct ctz_http_request *http_read_request(lua_State *L, struct http_wishes *wis
         spec.unix_socket = read_text(L, 2, "unix_socket");
         spec.proxy = read_text(L, 2, "proxy");
     }
-    read_numbers(L, 2, &spec, (spec.stream && !to) || spec.upgrade ? 0 : IDLE_S);
-    spec.compressed = ctz_opt_bool(L, 2, "compressed", !spec.stream && !spec.upgrade);
+    read_numbers(L, 2, &spec, (spec.stream && !to) || spec.upgrade || spec.connect ? 0 : IDLE_S);
+    spec.compressed =
+        ctz_opt_bool(L, 2, "compressed", !spec.stream && !spec.upgrade && !spec.connect);
     wishes->check = spec.collect_errors = ctz_opt_bool(L, 2, "check", true);
     check_permission(L, &spec, to);
     check_modes(L, &spec, to);

@@ -52,6 +52,7 @@ struct ctz_http_tls {
     bool insecure;           // no check at all; warned of once per host
 };
 
+/// With `connect`, version 2 offers TLS nothing but HTTP/2 (ALPN h2).
 enum ctz_http_version { CTZ_HTTP_1_1, CTZ_HTTP_2 };
 
 /// All pointers are borrowed until ctz_http_new returns, except source.context.
@@ -78,6 +79,7 @@ struct ctz_http_spec {
     bool collect_errors;     // a stream's answer of status >= 400 is held instead: its first 64 KiB
     bool compressed;         // asks for gzip, deflate, br, zstd and decodes the answer
     bool upgrade;            // the connection is wanted: put Connection and Upgrade into headers
+    bool connect;            // as upgrade, but nothing is asked: the caller writes the first byte
 };
 
 #define CTZ_HTTP_REDIRECTS (-1)
@@ -163,6 +165,15 @@ CTZ_API ptrdiff_t ctz_http_send(struct ctz_http_request *request, const char *by
 CTZ_API void ctz_http_watch(struct ctz_http_request *request, bool data, bool room);
 /// We send no more; the other side may go on.
 CTZ_API int ctz_http_half_close(struct ctz_http_request *request, struct ctz_error *err);
+
+// --- from room to room -------------------------------------------------------------------------
+
+/// Pushes a handle of an upgraded connection, which another room can go on with. Takes the request
+/// once it is pushed: when this raises, the request is still the caller's.
+CTZ_API void ctz_http_push_handle(lua_State *L, struct ctz_http_request *take_request);
+/// The connection of the handle at that argument, which is the caller's now: listen to it, free it.
+/// Raises usage when it is no handle, or was taken before.
+CTZ_API struct ctz_http_request *ctz_http_take_handle(lua_State *L, int arg);
 
 // --- as an op ----------------------------------------------------------------------------------
 

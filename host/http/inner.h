@@ -215,7 +215,7 @@ struct ctz_http_request {
     uint64_t max_body_bytes;
     unsigned redirects_left, redirects_most;
     bool follow; // redirects, or else they are answers like others
-    bool stream, collect_errors, compressed, upgrade;
+    bool stream, collect_errors, compressed, upgrade, connect;
     bool has_body; // also an empty one
 
     // this attempt

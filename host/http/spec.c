@@ -121,7 +121,7 @@ static int copy_body(struct ctz_http_request *request, const struct ctz_http_spe
     // These always have a body, be it empty: servers want its length (RFC 9110, 8.6).
     bool always =
         strcmp(method, "POST") == 0 || strcmp(method, "PUT") == 0 || strcmp(method, "PATCH") == 0;
-    request->has_body = spec->body || spec->source || (always && !spec->upgrade);
+    request->has_body = spec->body || spec->source || (always && !spec->upgrade && !spec->connect);
     if (spec->source)
         request->source = *spec->source;
     if (spec->body_size) {
@@ -158,11 +158,12 @@ static void copy_numbers(struct ctz_http_request *request, const struct ctz_http
     request->redirects_most =
         spec->redirects >= 0 ? (unsigned)spec->redirects : (unsigned)redirects;
     request->redirects_left = request->redirects_most;
-    request->follow = spec->redirects != 0 && !spec->upgrade;
+    request->follow = spec->redirects != 0 && !spec->upgrade && !spec->connect;
     request->stream = spec->stream;
     request->collect_errors = spec->collect_errors;
     request->compressed = spec->compressed;
-    request->upgrade = spec->upgrade;
+    request->upgrade = spec->upgrade || spec->connect;
+    request->connect = spec->connect;
     request->window = WINDOW;
 }
 

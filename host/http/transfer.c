@@ -3,6 +3,7 @@
 #include "host/http/inner.h"
 
 #include <errno.h>
+#include <openssl/ssl.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
@@ -234,9 +235,22 @@ static CURLcode set_certificate(CURL *easy, const struct http_tls *tls)
     return code;
 }
 
+// libcurl would speak HTTP/2 itself when it offers it; here it only connects.
+static CURLcode offer_http2(CURL *easy, void *context, void *unused)
+{
+    (void)easy, (void)unused;
+    static const unsigned char names[] = "\x02h2";
+    return SSL_CTX_set_alpn_protos(context, names, sizeof names - 1) ? CURLE_OUT_OF_MEMORY
+                                                                     : CURLE_OK;
+}
+
 static CURLcode set_tls(CURL *easy, struct ctz_http_request *request)
 {
     CURLcode code = CURLE_OK;
+    if (request->connect && request->version == CTZ_HTTP_2) {
+        SET(CURLOPT_SSL_ENABLE_ALPN, 0L);
+        SET(CURLOPT_SSL_CTX_FUNCTION, offer_http2);
+    }
     SET(CURLOPT_SSLVERSION, (long)CURL_SSLVERSION_TLSv1_2);
     SET(CURLOPT_SSL_VERIFYPEER, request->tls.insecure ? 0L : 1L);
     SET(CURLOPT_SSL_VERIFYHOST, request->tls.insecure ? 0L : 2L);

@@ -3,12 +3,13 @@
 //
 // libcurl with CONNECT_ONLY gives TLS, proxies and unix sockets; its own upload path would frame
 // what is sent in chunks. The head is read with the reader of all other answers. An answer that is
-// not 101 ends the request like any answer: with its status and the beginning of its body.
+// not 101 ends the request like any answer: with its status and the beginning of its body. A
+// connection without a request is the caller's as soon as it stands.
 #include "host/http/inner.h"
 
 #include <errno.h>
-#include <stdlib.h>
 #include <openssl/ssl.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 
@@ -248,6 +249,32 @@ static void read_answer(struct ctz_http_request *request)
     }
 }
 
+// A server that does not take the offer speaks HTTP/1.1.
+static int check_offer(struct ctz_http_request *request)
+{
+    const SSL *tls = request->version == CTZ_HTTP_2 ? tls_of(request) : NULL;
+    const unsigned char *name = NULL;
+    unsigned length = 0;
+    if (!tls)
+        return 0;
+    SSL_get0_alpn_selected(tls, &name, &length);
+    if (length == 2 && memcmp(name, "h2", 2) == 0)
+        return 0;
+    return ctz_error_set(&request->err, CTZ_ERROR_UNSUPPORTED,
+                         "the server does not speak HTTP/2 on this connection");
+}
+
+// libcurl knows its TLS session again once it has read.
+static void begin_bare(struct ctz_http_request *request)
+{
+    if (request->url.secure && read_once(request) < 0)
+        return;
+    if (check_offer(request) < 0)
+        ctz_http_request_fail(request);
+    else
+        begin_upgraded(request);
+}
+
 void ctz_http_upgrade_begin(struct ctz_http_request *request)
 {
     request->state = HTTP_UPGRADING;
@@ -256,6 +283,8 @@ void ctz_http_upgrade_begin(struct ctz_http_request *request)
     if (code || request->descriptor == CURL_SOCKET_BAD) {
         ctz_error_set(&request->err, CTZ_ERROR_UNREACHABLE, "the connection ended at once");
         ctz_http_request_fail(request);
+    } else if (request->connect) {
+        begin_bare(request);
     } else if (compose(request) < 0) {
         ctz_http_request_fail(request);
     } else {

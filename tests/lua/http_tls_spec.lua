@@ -152,6 +152,15 @@ describe("TLS", function()
     until not rest
   end)
 
+  it("gives a connection on which nothing was asked, unless HTTP/2 is wanted and not there", function()
+    local connection <close> = http.connect(secure "good", { tls = { ca = ca } })
+    connection:write "GET /hello HTTP/1.0\r\n\r\n"
+    assert.equal("HTTP/1.1 200", connection:read(12))
+    local err = failure(http.connect, secure "good", { tls = { ca = ca }, http_version = "2" })
+    assert.equal("unsupported", err.kind)
+    assert.matches("does not speak HTTP/2", err.message, 1, true)
+  end)
+
   it("carries streams and large bodies", function()
     local opts = { tls = { ca = ca } }
     local body = ("0123456789abcdef"):rep(1 << 16)

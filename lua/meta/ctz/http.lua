@@ -5,6 +5,16 @@
 ---@class ctz.http
 local http = {}
 
+---@class ctz.http.connect.opts
+---@field http_version? "1.1"|"2"  2: TLS offers HTTP/2 and nothing else
+
+---Connects to the URL's host as a request would (TLS, proxy, unix socket) and asks nothing: the recipe sends the first byte. The connection is that of ctz.http.upgrade.
+---@async
+---@param url string
+---@param opts? ctz.http.connect.opts  of ctz.http.request, as far as they concern the connection
+---@return connection
+function http.connect(url, opts) end
+
 ---DELETE: see ctz.http.request.
 ---@async
 ---@param url string

@@ -344,6 +344,16 @@ local function verb(perform, method)
   end
 end
 
+local function connect(begin, url, opts)
+  local guard <close> = setmetatable({}, Guard)
+  local exchange = begin(url, opts)
+  guard.exchange = exchange
+  local connection = exchange:response()
+  connection.exchange = exchange
+  guard.exchange = nil
+  return setmetatable(connection, Connection)
+end
+
 -- --- the module --------------------------------------------------------------------------------
 
 local http = {}
@@ -449,14 +459,21 @@ http.delete = verb(core.delete, "DELETE")
 --- @example assert(err:is "unreachable")
 function http.upgrade(url, opts)
   url, opts = prepare(url, opts)
-  opts = with_protocol(opts)
-  local guard <close> = setmetatable({}, Guard)
-  local exchange = core.upgrade(url, opts)
-  guard.exchange = exchange
-  local connection = exchange:response()
-  connection.exchange = exchange
-  guard.exchange = nil
-  return setmetatable(connection, Connection)
+  return connect(core.upgrade, url, with_protocol(opts))
+end
+
+--- ctz.http.connect(url, opts?) -> connection
+--- Connects to the URL's host as a request would (TLS, proxy, unix socket) and asks nothing: the recipe
+--- sends the first byte. The connection is that of ctz.http.upgrade.
+--- @async
+--- @param url string
+--- @param opts? table  of ctz.http.request, as far as they concern the connection
+--- @param opts.http_version? "1.1"|"2"  2: TLS offers HTTP/2 and nothing else
+--- @error unreachable nobody listens, no such host
+--- @error unsupported the server does not take the offer of HTTP/2
+--- @example local _, err = ctz.try(ctz.http.connect, "http://127.0.0.1:1/") assert(err:is "unreachable")
+function http.connect(url, opts)
+  return connect(core.connect, url, opts)
 end
 
 return http
