@@ -55,6 +55,7 @@ static const struct ctz_reg functions[] = {
     {"http.open", http_l_open, CTZ_CAP_NET, 0, CTZ_REG_PLANS},
     {"http.upgrade", http_l_upgrade, CTZ_CAP_NET, 0, CTZ_REG_PLANS},
     {"http.connect", http_l_connect, CTZ_CAP_NET, 0, CTZ_REG_PLANS},
+    {"http.grant", http_l_grant, CTZ_CAP_DOCKER, 0, CTZ_REG_PLANS},
     {NULL, NULL, CTZ_CAP_UNNAMED, 0, 0},
 };
 
@@ -64,6 +65,7 @@ int luaopen_ctz_core_http(lua_State *L)
 {
     http_open_answer(L);
     http_open_exchange(L);
+    http_open_grant(L);
     ctz_door(L, functions);
     return 1;
 }

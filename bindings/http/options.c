@@ -15,11 +15,11 @@
 #define IDLE_S 60.0 // default idle_timeout of an answer held in memory or saved
 
 static const char *const options[] = {
-    "auth",      "bearer",    "body",         "check",        "compressed", "connect_timeout",
-    "form",      "headers",   "http_version", "idle_timeout", "insecure",   "json",
-    "length",    "max_bytes", "method",       "on_progress",  "proxy",      "query",
-    "redirects", "stream",    "timeout",      "tls",          "to",         "unix_socket",
-    NULL,
+    "auth",        "bearer",    "body",      "check",        "compressed",   "connect_timeout",
+    "form",        "grant",     "headers",   "http_version", "idle_timeout", "insecure",
+    "json",        "length",    "max_bytes", "method",       "on_progress",  "proxy",
+    "query",       "redirects", "stream",    "timeout",      "tls",          "to",
+    "unix_socket", NULL,
 };
 
 static const char *check_bytes(lua_State *L, const char *text, size_t length, const char *name)
@@ -220,6 +220,54 @@ static void read_body(lua_State *L, int opts, struct ctz_http_spec *spec)
                   ctz_function_name(L));
 }
 
+// --- permission of another door ------------------------------------------------------------------
+
+// What ctz.docker or ctz.kubernetes was granted: requests to this one address need no net.
+struct grant {
+    bool reads;     // a request that only looks, whatever its method: sent under --dry-run too
+    char address[]; // as ctz_http_subject has it
+};
+
+#define GRANT_CLASS "ctz.http.grant"
+
+// http.grant(capability, address, reads?) -> grant
+int http_l_grant(lua_State *L)
+{
+    static const char *const names[] = {"docker", "kubernetes", NULL};
+    static const enum ctz_capability capabilities[] = {CTZ_CAP_DOCKER, CTZ_CAP_KUBERNETES};
+    int which = luaL_checkoption(L, 1, NULL, names);
+    size_t length;
+    const char *address = ctz_check_string(L, 2, "address", &length);
+    ctz_allow(L, capabilities[which], address);
+    struct grant *grant = ctz_object_new(L, GRANT_CLASS, sizeof *grant + length + 1, 0);
+    grant->reads = lua_toboolean(L, 3);
+    memcpy(grant->address, address, length + 1);
+    return 1;
+}
+
+void http_open_grant(lua_State *L)
+{
+    static const struct ctz_reg methods[] = {{NULL, NULL, CTZ_CAP_UNNAMED, 0, 0}};
+    ctz_class(L, GRANT_CLASS, methods);
+}
+
+static const struct grant *read_grant(lua_State *L, int opts)
+{
+    if (ctz_opt_field(L, opts, "grant") == LUA_TNIL)
+        return NULL;
+    return ctz_object_check(L, -1, GRANT_CLASS);
+}
+
+static bool is_granted(const struct grant *grant, const struct ctz_http_spec *spec)
+{
+    struct ctz_error err = {0};
+    char *subject = grant ? ctz_http_subject(spec, &err) : NULL;
+    bool same = subject && strcmp(subject, grant->address) == 0;
+    ctz_free(subject);
+    ctz_error_clear(&err);
+    return same;
+}
+
 static void refuse_mode(lua_State *L, const char *what)
 {
     struct ctz_error err = {0};
@@ -230,10 +278,11 @@ static void refuse_mode(lua_State *L, const char *what)
 }
 
 // Under --dry-run and --simulate only what looks is done; a file is written under --simulate.
-static void check_modes(lua_State *L, const struct ctz_http_spec *spec, const char *to)
+static void check_modes(lua_State *L, const struct ctz_http_spec *spec, const char *to,
+                        const struct grant *grant)
 {
     const struct ctz_host *host = ctz_host(L);
-    if (!host->dry_run && !host->simulate)
+    if ((!host->dry_run && !host->simulate) || (grant && grant->reads && is_granted(grant, spec)))
         return;
     char url[512];
     ctz_http_shown(spec->url, url, sizeof url);
@@ -261,12 +310,14 @@ static void allow_subject(lua_State *L, char *take_subject, struct ctz_error *er
 }
 
 // A proxy that the recipe names is reached as well; one of the environment is the user's own.
-static void check_permission(lua_State *L, const struct ctz_http_spec *spec, const char *to)
+static void check_permission(lua_State *L, const struct ctz_http_spec *spec, const char *to,
+                             const struct grant *grant)
 {
     struct ctz_error err = {0};
     if (!ctz_host(L)->allow)
         return;
-    allow_subject(L, ctz_http_subject(spec, &err), &err);
+    if (!is_granted(grant, spec))
+        allow_subject(L, ctz_http_subject(spec, &err), &err);
     if (spec->proxy && *spec->proxy && !spec->unix_socket)
         allow_subject(L, ctz_http_proxy_subject(spec->proxy, &err), &err);
     if (to)
@@ -306,8 +357,9 @@ struct ctz_http_request *http_read_request(lua_State *L, struct http_wishes *wis
     spec.compressed =
         ctz_opt_bool(L, 2, "compressed", !spec.stream && !spec.upgrade && !spec.connect);
     wishes->check = spec.collect_errors = ctz_opt_bool(L, 2, "check", true);
-    check_permission(L, &spec, to);
-    check_modes(L, &spec, to);
+    const struct grant *grant = lua_istable(L, 2) ? read_grant(L, 2) : NULL;
+    check_permission(L, &spec, to, grant);
+    check_modes(L, &spec, to, grant);
     struct ctz_error err = {0};
     struct ctz_http_request *request = ctz_http_new(ctz_http_client(L), &spec, &err);
     if (!request)
