@@ -47,6 +47,7 @@
 ---tasks and what they are composed of; the other modules load on first use.
 ---@class ctz
 ---@field base64 ctz.base64
+---@field docker ctz.docker
 ---@field env ctz.env
 ---@field fs ctz.fs
 ---@field hash ctz.hash

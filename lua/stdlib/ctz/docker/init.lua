@@ -1,0 +1,52 @@
+-- docker: a Docker Engine from a recipe. The module itself acts on the default engine.
+-- SPDX-License-Identifier: MIT
+local bind = require "ctz.docker.bind"
+local check = require("ctz.docker.options").check
+local clients = require "ctz.docker.client"
+
+local rawset, require, setmetatable = rawset, require, setmetatable
+
+-- Collections of a client, and the functions that stand beside them. Loaded when first named.
+local collections <const> = {
+  system = "ctz.docker.system",
+}
+
+local function open(client)
+  return setmetatable({}, {
+    __name = "ctz.docker",
+    __index = function(self, name)
+      local value
+      if collections[name] then
+        value = bind(require(collections[name]), client)
+        rawset(self, name, value)
+      end
+      return value
+    end,
+  })
+end
+
+local docker = {}
+
+--- ctz.docker.connect(opts?) -> ctz.docker
+--- An engine to work with: the result has all that ctz.docker has. Without options it is the engine
+--- that the docker command would use: DOCKER_HOST, else DOCKER_CONTEXT, else the current context of
+--- config.json, else the local socket. Nothing is sent yet.
+--- @param opts.host? string  "unix:///PATH", "tcp://HOST:PORT", "ssh://[USER@]HOST"
+--- @param opts.context? string  name of a context
+--- @param opts.tls? table  {ca=, cert=, key=} files or PEM texts, insecure=; default DOCKER_TLS_VERIFY, DOCKER_CERT_PATH
+--- @error usage the address is none
+--- @error not_found there is no such context
+--- @example local _, err = ctz.try(ctz.docker.connect{host="unix:///none.sock"}.system.version)
+--- @example assert(err:is "unreachable" and err:is "container")
+function docker.connect(opts)
+  return open(clients.new(check("docker.connect", opts, { host = "string", context = "string", tls = "table" })))
+end
+
+local default
+
+return setmetatable(docker, {
+  __index = function(_, name)
+    default = default or docker.connect()
+    return default[name]
+  end,
+})
