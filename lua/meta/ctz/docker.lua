@@ -8,7 +8,7 @@ local docker = {}
 ---@class ctz.docker.connect.opts
 ---@field host? string  "unix:///PATH", "tcp://HOST:PORT", "ssh://[USER@]HOST"
 ---@field context? string  name of a context
----@field tls? table  {ca=, cert=, key=} files or PEM texts, insecure=; default DOCKER_TLS_VERIFY, DOCKER_CERT_PATH
+---@field tls? table  {ca=, cert=, key=} files or PEM texts, insecure=; default as the environment says
 
 ---An engine to work with: the result has all that ctz.docker has. Without options it is the engine that the docker command would use: DOCKER_HOST, else DOCKER_CONTEXT, else the current context of config.json, else the local socket. Nothing is sent yet.
 ---@param opts? ctz.docker.connect.opts

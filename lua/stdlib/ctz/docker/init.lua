@@ -33,7 +33,7 @@ local docker = {}
 --- config.json, else the local socket. Nothing is sent yet.
 --- @param opts.host? string  "unix:///PATH", "tcp://HOST:PORT", "ssh://[USER@]HOST"
 --- @param opts.context? string  name of a context
---- @param opts.tls? table  {ca=, cert=, key=} files or PEM texts, insecure=; default DOCKER_TLS_VERIFY, DOCKER_CERT_PATH
+--- @param opts.tls? table  {ca=, cert=, key=} files or PEM texts, insecure=; default as the environment says
 --- @error usage the address is none
 --- @error not_found there is no such context
 --- @example local _, err = ctz.try(ctz.docker.connect{host="unix:///none.sock"}.system.version)
