@@ -57,6 +57,7 @@
 ---@field log ctz.log
 ---@field path ctz.path
 ---@field process ctz.process
+---@field registry ctz.registry
 ---@field time ctz.time
 ---@field ui ctz.ui
 ---@field yaml ctz.yaml

@@ -21,56 +21,13 @@ end
 
 local SCHEMES <const> = { "docker:", "docker-archive:", "oci:", "oci-archive:", "rootfs:" }
 
--- a-z and 0-9, parted by one dot, one or two underscores, or any number of dashes.
-local function is_path_component(part)
-  if not part:find "^[a-z0-9]" or not part:find "[a-z0-9]$" or part:find "[^a-z0-9._-]" then
-    return false
-  end
-  for separator in part:gmatch "[._-]+" do
-    if separator ~= "." and separator ~= "_" and separator ~= "__" and separator:find "[^-]" then
-      return false
-    end
-  end
-  return true
-end
-
-local function is_domain(part)
-  part = part:gsub(":%d+$", "")
-  return part:find "^[%w.-]+$" or part:find "^%[[%x:]+%]$"
-end
-
-local function is_name(name)
-  local first, rest = name:match "^([^/]+)/(.+)$"
-  if first and (first:find "[.:A-Z%[]" or first == "localhost") then
-    if not is_domain(first) then
-      return false
-    end
-    name = rest
-  end
-  for part in (name .. "/"):gmatch "([^/]*)/" do
-    if not is_path_component(part) then
-      return false
-    end
-  end
-  return true
-end
-
 local function is_reference(text)
   for _, scheme in ipairs(SCHEMES) do
     if text:sub(1, #scheme) == scheme then
       return #text > #scheme and not text:find "[%z\n]"
     end
   end
-  local name, digest = text:match "^([^@]+)@(.+)$"
-  if digest and not (digest:find "^[a-z0-9+._-]+:%x+$" and #digest:match ":(%x+)$" >= 32) then
-    return false
-  end
-  name = name or text
-  local before, tag = name:match "^(.+):([^:/]+)$"
-  if tag and (#tag > 128 or not tag:find "^[%w_][%w_.-]*$") then
-    return false
-  end
-  return is_name(before or name)
+  return require("ctz.registry.reference").read(text) ~= nil
 end
 
 -- --- values ----------------------------------------------------------------------------------------

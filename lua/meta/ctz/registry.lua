@@ -1,0 +1,28 @@
+---@meta ctz.registry
+-- Generated from the doc comments; do not edit.
+
+---registries, and what of them needs no connection.
+---@class ctz.registry
+local registry = {}
+
+registry.reference = {}
+
+---@class ctz.registry.reference.format.opts
+---@field familiar? boolean  true: the short form, without docker.io/ and library/
+
+---The text of a reference from its parts; parse reads it back.
+---@param parts {domain: string?, path: string, tag: string?, digest: string?}  without a domain: docker.io
+---@param opts? ctz.registry.reference.format.opts
+---@return string
+function registry.reference.format(parts, opts) end
+
+---@class ctz.registry.reference.parse.opts
+---@field default_tag? boolean  true: with neither tag nor digest the tag is "latest"
+
+---The parts of an image's name in a registry, as Docker reads it: without a host it is on docker.io, and a single word is in library/ there. The result prints as the full name.
+---@param text string  "alpine", "ghcr.io/owner/name:1.2", "localhost:5000/a/b@sha256:..."
+---@param opts? ctz.registry.reference.parse.opts
+---@return {domain: string, path: string, tag: string?, digest: string?}
+function registry.reference.parse(text, opts) end
+
+return registry
