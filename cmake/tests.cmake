@@ -27,3 +27,31 @@ function(ctz_lua_tests label folder timeout)
     endif()
   endforeach()
 endfunction()
+
+# Every spec of tests/lua/live/docker is run beside each private engine of tests/testbed/docker, which the fixture
+# starts once for all of them. One spec at a time has an engine. 77: this machine cannot run it.
+function(ctz_docker_tests)
+  set(testbed ${PROJECT_SOURCE_DIR}/tests/testbed/docker)
+  string(MD5 mark ${PROJECT_BINARY_DIR})
+  string(SUBSTRING ${mark} 0 12 mark)
+  set(folder /tmp/ctz-engines-${mark}) # a socket's path is short
+  add_test(NAME live_docker.start COMMAND ${testbed} start ${folder})
+  add_test(NAME live_docker.stop COMMAND ${testbed} stop ${folder})
+  set_tests_properties(live_docker.start PROPERTIES FIXTURES_SETUP docker TIMEOUT 1500 COST 1000)
+  set_tests_properties(live_docker.stop PROPERTIES FIXTURES_CLEANUP docker TIMEOUT 120)
+  set(names live_docker.start live_docker.stop)
+  file(GLOB specs CONFIGURE_DEPENDS RELATIVE ${PROJECT_SOURCE_DIR}
+       ${PROJECT_SOURCE_DIR}/tests/lua/live/docker/*_spec.lua)
+  foreach(spec ${specs})
+    get_filename_component(name ${spec} NAME)
+    string(REPLACE _spec.lua "" name ${name})
+    foreach(engine packaged newest)
+      add_test(NAME live_docker.${name}.${engine} WORKING_DIRECTORY ${PROJECT_SOURCE_DIR}
+               COMMAND ${testbed} exec ${folder} ${engine} -- $<TARGET_FILE:ctz> test ${spec})
+      set_tests_properties(live_docker.${name}.${engine} PROPERTIES TIMEOUT 600
+                           FIXTURES_REQUIRED docker RESOURCE_LOCK docker.${engine})
+      list(APPEND names live_docker.${name}.${engine})
+    endforeach()
+  endforeach()
+  set_tests_properties(${names} PROPERTIES LABELS live SKIP_RETURN_CODE 77)
+endfunction()
