@@ -78,10 +78,22 @@ static int l_nearest(lua_State *L)
     return 1;
 }
 
+// plan(text) -> boolean: is this a dry run? Then "would <text>" is a line of its plan, and the
+// caller changes nothing.
+static int l_plan(lua_State *L)
+{
+    const char *text = ctz_check_string(L, 1, "text", NULL);
+    bool planned = ctz_dry_run(L);
+    if (planned)
+        ctz_plan(L, "%s", text);
+    lua_pushboolean(L, planned);
+    return 1;
+}
+
 static const struct ctz_reg functions[] = {
     {"mode", l_mode, CTZ_CAP_PURE, 0, 0},        {"host.limits", l_limits, CTZ_CAP_PURE, 0, 0},
     {"host.doors", l_doors, CTZ_CAP_PURE, 0, 0}, {"host.nearest", l_nearest, CTZ_CAP_PURE, 0, 0},
-    {NULL, NULL, CTZ_CAP_UNNAMED, 0, 0},
+    {"host.plan", l_plan, CTZ_CAP_PURE, 0, 0},   {NULL, NULL, CTZ_CAP_UNNAMED, 0, 0},
 };
 
 int ctz_open_host(lua_State *L)

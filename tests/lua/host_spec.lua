@@ -282,3 +282,15 @@ describe("require", function()
     assert.equal(0, outcome.exit_code)
   end)
 end)
+
+describe("ctz.core.host.plan", function()
+  it("is a line of the plan in a dry run, and nothing else", function()
+    local code = [[print(require("ctz.core.host").plan "remove network web")]]
+    local outcome = ctz_run { "eval", "--dry-run", code }
+    assert.equal("true\n", outcome.stdout)
+    assert.equal("would remove network web\n", outcome.stderr)
+    outcome = ctz_run { "eval", code }
+    assert.equal("false\n", outcome.stdout)
+    assert.equal("", outcome.stderr)
+  end)
+end)

@@ -1,8 +1,10 @@
 -- docker/client.lua: requests to one engine: its API version, its errors.
 -- SPDX-License-Identifier: MIT
 local channel = require "ctz.core.channel"
+local clean = require("ctz.core.ui").clean
 local core = require "ctz.core.http"
 local endpoints = require "ctz.docker.endpoint"
+local host_core = require "ctz.core.host"
 local http = require "ctz.http"
 local json = require "ctz.json"
 local new_error = require("ctz.core.task").error
@@ -14,6 +16,7 @@ local concat, sort = table.concat, table.sort
 local NEWEST <const> = "1.56" -- the newest version of the API that this code was tried with
 local OLDEST <const> = "1.24"
 local ERROR_BYTES <const> = 65536
+local DRY_RUN <const> = host_core.mode().dry_run
 local BIG <const> = { big = "float" } -- "no limit" is 2^64 - 1 in some counters
 
 -- --- versions ----------------------------------------------------------------------------------
@@ -290,6 +293,12 @@ function Client:upgrade(method, path, opts)
     error(engine_error(words_of(body), opts, connection.status), 0)
   end
   return connection
+end
+
+-- client:plans(text, ...) -> boolean: is this a dry run? Then it prints "would <text>", and the caller
+-- changes nothing.
+function Client:plans(text, ...) -- luacheck: ignore 212
+  return DRY_RUN and host_core.plan(clean(text:format(...)))
 end
 
 -- What a stream of the engine raised while it was read.
