@@ -301,6 +301,18 @@ function Client:plans(text, ...) -- luacheck: ignore 212
   return DRY_RUN and host_core.plan(clean(text:format(...)))
 end
 
+-- client:connect(opts) -> a connection of ctz.http to the engine, on which nothing was asked.
+-- opts.http_version: "2" offers TLS nothing else.
+function Client:connect(opts)
+  local options = http_options(self, "GET", opts)
+  options.idle_timeout, options.http_version = nil, opts.http_version
+  local done, connection = pcall(http.connect, self.endpoint.base .. "/", options)
+  if not done then
+    error(transport_error(self, connection, opts), 0)
+  end
+  return connection
+end
+
 -- What a stream of the engine raised while it was read.
 function Client:failure(err, opts)
   return transport_error(self, err, opts)
