@@ -25,6 +25,8 @@
     X(EXPANSION_RATIO, "expansion_ratio", 200, "to 1", "unpacked size against packed size")        \
     X(ZSTD_WINDOW_BYTES, "zstd_window_bytes", 128 * CTZ_MIB, "bytes", "window of a zstd stream")   \
     X(LOG_LINE_BYTES, "log_line_bytes", 1 * CTZ_MIB, "bytes", "one line of a stream")              \
+    X(MESSAGE_BYTES, "message_bytes", 8 * CTZ_MIB, "bytes",                                        \
+      "one JSON message of an engine's stream")                                                    \
     X(CAPTURE_BYTES, "capture_bytes", 64 * CTZ_MIB, "bytes",                                       \
       "captured output of one program, each of stdout and stderr")                                 \
     X(FILE_BYTES, "file_bytes", 1 * CTZ_GIB, "bytes", "a file read into memory at once")           \
