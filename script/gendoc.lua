@@ -181,12 +181,12 @@ end
 
 -- --- names -----------------------------------------------------------------------------------------
 
--- stream:update belongs to the class that a function of the same file returns, ctz.hash.Stream, or
--- else to ctz.stream.
+-- stream:update belongs to the class that a function of the same file returns and whose name ends so,
+-- ctz.hash.Stream or ctz.x.LogStream, or else to ctz.stream.
 local function class_of(prefix, entries_of_file)
   local function search(text)
     for class in text:gmatch "ctz%.[%w_.]+" do
-      if class:match("([%w_]+)$"):lower() == prefix then
+      if class:match("([%w_]+)$"):lower():sub(-#prefix) == prefix then
         return class
       end
     end
