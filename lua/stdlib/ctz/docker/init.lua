@@ -11,8 +11,13 @@ local collections <const> = {
   system = "ctz.docker.system",
 }
 
+-- Its doc comment stands where it is made.
+local function config(given)
+  return require("ctz.docker.config").config(given)
+end
+
 local function open(client)
-  return setmetatable({}, {
+  return setmetatable({ config = config }, {
     __name = "ctz.docker",
     __index = function(self, name)
       local value
@@ -25,7 +30,7 @@ local function open(client)
   })
 end
 
-local docker = {}
+local docker = { config = config }
 
 --- ctz.docker.connect(opts?) -> ctz.docker
 --- An engine to work with: the result has all that ctz.docker has. Without options it is the engine
