@@ -158,7 +158,8 @@ void bk_percent_decode(char *out, size_t out_size, const char *text, size_t size
     for (char *last = out + out_size - 1; text < end && out < last; out++) {
         int high = *text == '%' && end - text > 2 ? nibble(text[1]) : -1;
         int low = high >= 0 ? nibble(text[2]) : -1;
-        *out = low >= 0 ? (char)(high << 4 | low) : *text;
+        int byte = low >= 0 ? high << 4 | low : *text;
+        *out = (char)byte;
         text += low >= 0 ? 3 : 1;
     }
     *out = '\0';

@@ -129,6 +129,17 @@ static int on_header(nghttp2_session *session, const nghttp2_frame *frame, const
     return 0;
 }
 
+// The engine ends the call: ours is open still, but nobody reads it.
+static int on_frame(nghttp2_session *session, const nghttp2_frame *frame, void *context)
+{
+    (void)session;
+    struct bk_tunnel *tunnel = context;
+    bool carries = frame->hd.type == NGHTTP2_HEADERS || frame->hd.type == NGHTTP2_DATA;
+    if (frame->hd.stream_id == tunnel->stream && carries)
+        tunnel->over |= (frame->hd.flags & NGHTTP2_FLAG_END_STREAM) != 0;
+    return 0;
+}
+
 static int on_stream_close(nghttp2_session *session, int32_t id, uint32_t code, void *context)
 {
     (void)session;
@@ -161,6 +172,7 @@ static int open_session(struct bk_tunnel *tunnel)
     if (result == 0) {
         nghttp2_session_callbacks_set_on_header_callback(callbacks, on_header);
         nghttp2_session_callbacks_set_on_data_chunk_recv_callback(callbacks, on_data);
+        nghttp2_session_callbacks_set_on_frame_recv_callback(callbacks, on_frame);
         nghttp2_session_callbacks_set_on_stream_close_callback(callbacks, on_stream_close);
         nghttp2_session_callbacks_set_on_frame_send_callback(callbacks, on_sent);
         result = nghttp2_session_client_new3(&tunnel->session, callbacks, tunnel, NULL, &memory);
