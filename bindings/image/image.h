@@ -37,7 +37,10 @@ enum ctz_tar_type {
     CTZ_TAR_FILE = '0',
     CTZ_TAR_HARDLINK = '1',
     CTZ_TAR_SYMLINK = '2',
+    CTZ_TAR_CHARACTER = '3', // devices
+    CTZ_TAR_BLOCK_DEVICE = '4',
     CTZ_TAR_DIR = '5',
+    CTZ_TAR_FIFO = '6',
 };
 
 #define CTZ_TAR_BLOCK 512 // bytes; content is padded to whole blocks
@@ -48,6 +51,7 @@ struct ctz_tar_entry {
     uint64_t size_bytes;     // of a file's content
     uint64_t mtime_s;        // since 1970
     uint32_t uid, gid, mode; // mode: permission bits only
+    uint32_t major, minor;   // of a device
     enum ctz_tar_type type;
 };
 

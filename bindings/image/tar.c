@@ -176,8 +176,8 @@ static void fill_header(struct header *header, const struct ctz_tar_entry *entry
         set_text(header->link, sizeof header->link, entry->link, strlen(entry->link));
     memcpy(header->magic, "ustar", sizeof header->magic);
     memcpy(header->version, "00", sizeof header->version);
-    set_octal(header->device_major, sizeof header->device_major, 0);
-    set_octal(header->device_minor, sizeof header->device_minor, 0);
+    set_octal(header->device_major, sizeof header->device_major, entry->major);
+    set_octal(header->device_minor, sizeof header->device_minor, entry->minor);
 }
 
 static void add_pax_header(struct ctz_buffer *out, const struct ctz_buffer *records,

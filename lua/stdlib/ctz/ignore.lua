@@ -1,0 +1,3 @@
+-- ignore.lua: .dockerignore patterns.
+-- SPDX-License-Identifier: MIT
+return { compile = require("ctz.core.context").compile }
