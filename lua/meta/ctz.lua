@@ -52,6 +52,7 @@
 ---@field fs ctz.fs
 ---@field hash ctz.hash
 ---@field http ctz.http
+---@field ignore ctz.ignore
 ---@field image ctz.image
 ---@field json ctz.json
 ---@field log ctz.log
