@@ -65,12 +65,189 @@ function docker.config(config) end
 ---@return ctz.docker
 function docker.connect(opts) end
 
+docker.networks = {}
+
+---@class ctz.docker.networks.connect.opts
+---@field aliases? string[]  more names that it has there
+---@field address? string  its IPv4 address there
+---@field address6? string  its IPv6 address there
+---@field link_local? string[]  more addresses
+---@field links? string[]  "container:alias"
+---@field mac_address? string  needs API 1.44
+---@field driver_opts? table  {name = value}
+---@field priority? integer  the highest is where its way out is; needs API 1.48
+---@field timeout? ctz.seconds
+
+---Connects a container, running or not, to a network.
+---@async
+---@param network string|ctz.docker.network  name, id or object
+---@param container string|ctz.docker.container  name, id or object
+---@param opts? ctz.docker.networks.connect.opts
+---@return true
+function docker.networks.connect(network, container, opts) end
+
+---@class ctz.docker.networks.create.opts
+---@field driver? string  default "bridge"
+---@field ipam? table  {subnet="10.1.0.0/16", ip_range=, gateway=, aux_addresses={name = address}}, a list of such tables, or {driver=, options=, config={list of such tables}}
+---@field options? table  {name = value} of the driver
+---@field labels? table  {name = value} or {"name=value"}
+---@field internal? boolean  no way out of it
+---@field attachable? boolean  in a swarm: containers may be connected by hand
+---@field ingress? boolean  the routing mesh of a swarm
+---@field ipv4? boolean  default true; false needs API 1.48
+---@field ipv6? boolean
+---@field scope? string  "swarm" or "local"
+---@field config_only? boolean  a template for others
+---@field config_from? string  the template
+---@field timeout? ctz.seconds
+
+---Makes a network. In a dry run the object has a name and no id.
+---@async
+---@param name string
+---@param opts? ctz.docker.networks.create.opts
+---@return ctz.docker.network
+function docker.networks.create(name, opts) end
+
+---@class ctz.docker.networks.disconnect.opts
+---@field force? boolean  also one that is gone already
+---@field timeout? ctz.seconds
+
+---Takes a container off a network.
+---@async
+---@param network string|ctz.docker.network  name, id or object
+---@param container string|ctz.docker.container  name, id or object
+---@param opts? ctz.docker.networks.disconnect.opts
+---@return true
+function docker.networks.disconnect(network, container, opts) end
+
+---The object of a network as of ctz.docker.networks.get, nil when there is none.
+---@async
+---@param network string|ctz.docker.network  name, id or object
+---@return ctz.docker.network|nil
+function docker.networks.find(network) end
+
+---The object of a network. Beside the fields of ctz.docker.networks.list it has containers, those that are connected and run: a list of {id=, name=, address=, address6=, mac_address=}.
+---@async
+---@param network string|ctz.docker.network  name, id or object
+---@return ctz.docker.network
+function docker.networks.get(network) end
+
+---@class ctz.docker.networks.inspect.opts
+---@field verbose? boolean  also the services and tasks of a swarm
+---@field timeout? ctz.seconds
+
+---All that the engine says of a network, as it says it.
+---@async
+---@param network string|ctz.docker.network  name, id or object
+---@param opts? ctz.docker.networks.inspect.opts
+---@return table
+function docker.networks.inspect(network, opts) end
+
+---@class ctz.docker.networks.list.opts
+---@field filters? table  {name = value or list}: dangling, driver, id, label, name, scope, type
+---@field timeout? ctz.seconds
+
+---The networks by name: a list of network objects {id, name, driver, scope, created, internal, attachable, ingress, ipv6, ipam, options, labels, raw}. created is in seconds since 1970; ipam is {driver=, options=, config={{subnet=, ip_range=, gateway=, aux_addresses=}}}; raw is the engine's own answer. Their methods are connect, disconnect, inspect and remove.
+---@async
+---@param opts? ctz.docker.networks.list.opts
+---@return ctz.docker.network[]
+function docker.networks.list(opts) end
+
+---@class ctz.docker.networks.prune.opts
+---@field filters? table  {name = value or list}: label, label!, until
+---@field timeout? ctz.seconds
+
+---Removes all networks that no container is connected to, but those of the engine: {removed = {names}}. In a dry run the list is empty.
+---@async
+---@param opts? ctz.docker.networks.prune.opts
+---@return {removed: string[]}
+function docker.networks.prune(opts) end
+
+---@class ctz.docker.networks.remove.opts
+---@field timeout? ctz.seconds
+
+---Removes a network that no container is connected to.
+---@async
+---@param network string|ctz.docker.network  name, id or object
+---@param opts? ctz.docker.networks.remove.opts
+---@return true
+function docker.networks.remove(network, opts) end
+
 docker.system = {}
 
 ---{version=, api_version=, os=, arch=, kernel=, raw=}: api_version is the one that ctz speaks to it.
 ---@async
 ---@return {version: string, api_version: string, os: string, arch: string, kernel: string, raw: table}
 function docker.system.version() end
+
+docker.volumes = {}
+
+---@class ctz.docker.volumes.create.opts
+---@field driver? string  default "local"
+---@field options? table  {name = value} of the driver: {type="tmpfs", device="tmpfs", o="size=10m"}
+---@field labels? table  {name = value} or {"name=value"}
+---@field timeout? ctz.seconds
+
+---Makes a volume. One that is there already, with the same driver, is the result as it is. In a dry run the object has the name only.
+---@async
+---@param name? string  without one the engine chooses 64 hex digits
+---@param opts? ctz.docker.volumes.create.opts
+---@return ctz.docker.volume
+function docker.volumes.create(name, opts) end
+
+---The object of a volume, nil when there is none.
+---@async
+---@param volume string|ctz.docker.volume  name or object
+---@return ctz.docker.volume|nil
+function docker.volumes.find(volume) end
+
+---The object of a volume: see ctz.docker.volumes.list.
+---@async
+---@param volume string|ctz.docker.volume  name or object
+---@return ctz.docker.volume
+function docker.volumes.get(volume) end
+
+---@class ctz.docker.volumes.inspect.opts
+---@field timeout? ctz.seconds
+
+---All that the engine says of a volume, as it says it.
+---@async
+---@param volume string|ctz.docker.volume  name or object
+---@param opts? ctz.docker.volumes.inspect.opts
+---@return table
+function docker.volumes.inspect(volume, opts) end
+
+---@class ctz.docker.volumes.list.opts
+---@field filters? table  {name = value or list}: dangling, driver, label, name
+---@field timeout? ctz.seconds
+
+---The volumes by name: a list of volume objects {id, name, driver, scope, created, mountpoint, options, labels, raw}. The id of a volume is its name; created is in seconds since 1970; raw is the engine's own answer. Their methods are inspect and remove.
+---@async
+---@param opts? ctz.docker.volumes.list.opts
+---@return ctz.docker.volume[]
+function docker.volumes.list(opts) end
+
+---@class ctz.docker.volumes.prune.opts
+---@field all? boolean  also those with a name
+---@field filters? table  {name = value or list}: label, label!
+---@field timeout? ctz.seconds
+
+---Removes the volumes that no container uses: those without a name of theirs, with all=true all. Returns {removed = {names}, bytes_freed=}, in a dry run with an empty list.
+---@async
+---@param opts? ctz.docker.volumes.prune.opts
+---@return {removed: string[], bytes_freed: ctz.bytes}
+function docker.volumes.prune(opts) end
+
+---@class ctz.docker.volumes.remove.opts
+---@field force? boolean  also when there is none, or its driver is gone
+---@field timeout? ctz.seconds
+
+---Removes a volume and all that is in it.
+---@async
+---@param volume string|ctz.docker.volume  name or object
+---@param opts? ctz.docker.volumes.remove.opts
+---@return true
+function docker.volumes.remove(volume, opts) end
 
 ---@class ctz.docker.ContainerConfig
 local containerconfig = {}

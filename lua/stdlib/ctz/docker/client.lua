@@ -46,6 +46,9 @@ local meanings <const> = {
   { "port is already allocated", "conflict", "another container has this port: docker.containers.list shows ports" },
   { "address already in use", "conflict", "a program of this machine has this port" },
   { "is already in use by container", "conflict", "choose another name, or remove that container" },
+  { "has active endpoints", "conflict", "docker.networks.get(name).containers are still connected" },
+  { "already exists in network", "conflict" },
+  { "pool overlaps with other one", "conflict", "another network has these addresses: docker.networks.list" },
   { "no space left on device", "io", "docker.system.df shows what takes it, docker.system.prune frees it" },
   { "toomanyrequests", "rate_limited" },
   { "unauthorized", "auth", "docker login, or a credential helper in config.json" },
@@ -221,9 +224,9 @@ local function url_of(self, path, opts)
   return self.endpoint.base .. "/v" .. self.api .. path .. (opts.query and query_of(opts.query) or "")
 end
 
--- Has the engine at least this version of the API?
-function Client:at_least(version)
-  url_of(self, "", {})
+-- Has the engine at least this version of the API? op: for the error when no engine answers.
+function Client:at_least(version, op)
+  url_of(self, "", { op = op })
   return self.number >= version_number(version)
 end
 

@@ -8,7 +8,9 @@ local rawset, require, setmetatable = rawset, require, setmetatable
 
 -- Collections of a client, and the functions that stand beside them. Loaded when first named.
 local collections <const> = {
+  networks = "ctz.docker.networks",
   system = "ctz.docker.system",
+  volumes = "ctz.docker.volumes",
 }
 
 -- Its doc comment stands where it is made.
