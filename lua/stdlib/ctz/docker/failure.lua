@@ -1,0 +1,35 @@
+-- docker/failure.lua: a program in a container that ended with another code than 0.
+-- SPDX-License-Identifier: MIT
+local new_error = require("ctz.core.task").error
+
+local hints <const> = {
+  [125] = "the engine could not start it",
+  [126] = "the program is there, but cannot be executed",
+  [127] = "the image has no such program",
+  [137] = "it was killed: by docker kill, or because memory ran out (see State.OOMKilled)",
+  [139] = "it crashed: segmentation fault",
+  [143] = "it was asked to end (SIGTERM)",
+}
+
+local function last_line(text)
+  return text and text:match "([^\n]*%S[^\n]*)%s*$"
+end
+
+-- The error for a result {exit_code, stdout, stderr}.
+local function of(op, target, result)
+  local words = not last_line(result.stderr) and last_line(result.stdout) -- tostring shows stderr itself
+  local said = words and (": " .. words:sub(1, 400)) or ""
+  local err = new_error {
+    kind = "exit",
+    op = op,
+    message = ("%s ended with exit code %d%s"):format(target, result.exit_code, said),
+    hint = hints[result.exit_code],
+    target = target,
+    exit_code = result.exit_code,
+    stderr = result.stderr,
+  }
+  err.stdout, err.result = result.stdout, result
+  return err
+end
+
+return { of = of }

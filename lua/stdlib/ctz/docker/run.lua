@@ -1,0 +1,185 @@
+-- docker/run.lua: docker.run: a container from its configuration to its end.
+-- SPDX-License-Identifier: MIT
+local attach = require "ctz.docker.attach"
+local check = require("ctz.docker.options").check
+local configs = require "ctz.docker.config"
+local creating = require "ctz.docker.create"
+local failure = require "ctz.docker.failure"
+local json = require "ctz.json"
+local task = require "ctz.core.task"
+
+local error, pairs, pcall, setmetatable = error, pairs, pcall, setmetatable
+local concat = table.concat
+
+local OP <const> = "docker.run"
+
+-- What concerns the call and not the container.
+local CALL <const> = {
+  check = "boolean",
+  ephemeral = "boolean",
+  pull = "string",
+  stderr = "function",
+  stdout = "function",
+  timeout = "seconds",
+}
+
+local PULLS <const> = { always = true, missing = true, never = true }
+
+local function usage(text, ...)
+  error(task.error { kind = "usage", op = OP, message = text:format(...) }, 0)
+end
+
+-- opts, config: what concerns the call, and the container.
+local function split(settings)
+  if type(settings) ~= "table" then
+    usage("bad argument 'config' to 'docker.run': expected table, got %s", type(settings))
+  end
+  local call, rest = {}, {}
+  for name, value in pairs(settings) do
+    (CALL[name] and call or rest)[name] = value
+  end
+  check(OP, call, CALL)
+  if call.pull and not PULLS[call.pull] then
+    usage("bad argument 'pull' to 'docker.run': %q is none of always, missing, never", call.pull)
+  end
+  return call, rest
+end
+
+-- --- in the background --------------------------------------------------------------------------
+
+local function start(client, container, opts)
+  local ok, err = pcall(client.call, client, "POST", "/containers/" .. container.id .. "/start", {
+    op = OP,
+    target = "container " .. container.name,
+    timeout = opts.timeout,
+  })
+  if not ok then
+    creating.remove(client, container.id)
+    error(err, 0)
+  end
+end
+
+local function remove_at_end(client, container)
+  task.defer(function()
+    creating.remove(client, container.id)
+  end)
+end
+
+local function run_detached(client, container, opts)
+  start(client, container, opts)
+  return container:refresh()
+end
+
+-- --- in the foreground --------------------------------------------------------------------------
+
+-- Ends what still runs when the call is left by an error or a cancel.
+local Guard = {
+  __close = function(self)
+    if self.container then
+      pcall(self.client.call, self.client, "POST", "/containers/" .. self.container.id .. "/kill", {})
+      if self.remove then
+        creating.remove(self.client, self.container.id)
+      end
+    end
+  end,
+}
+
+-- The engine answers at once and tells the exit code when there is one, so nothing is missed between
+-- start and wait.
+local function begin_wait(client, container, removes)
+  return client:stream("POST", "/containers/" .. container.id .. "/wait", {
+    op = OP,
+    target = "container " .. container.name,
+    query = { condition = removes and "removed" or "next-exit" },
+    reads = true,
+  })
+end
+
+local function end_wait(client, waiting, container)
+  local target = "container " .. container.name
+  local parts = {}
+  local ok, err = pcall(function()
+    for chunk in waiting:chunks() do
+      parts[#parts + 1] = chunk
+    end
+  end)
+  if not ok then
+    error(client:failure(err, { op = OP, target = target }), 0)
+  end
+  local decoded, answer = pcall(json.decode, concat(parts))
+  return creating.read_exit(OP, target, decoded and answer)
+end
+
+local function attach_to(client, container, config)
+  return attach.attach(client, container, { stdin = config.stdin ~= nil and config.stdin ~= false, tty = config.tty or false })
+end
+
+local function run_attached(client, container, opts, config)
+  local guard <close> = setmetatable({ client = client, container = container, remove = config.remove }, Guard)
+  local streams <close> = attach_to(client, container, config)
+  local waiting <close> = begin_wait(client, container, config.remove)
+  start(client, container, opts)
+  local stdout, stderr = attach.converse(streams, {
+    stdin = config.stdin,
+    stdout = opts.stdout,
+    stderr = opts.stderr,
+  })
+  local result = { exit_code = end_wait(client, waiting, container), stdout = stdout, stderr = stderr }
+  guard.container = nil
+  if not config.remove then
+    result.container = container
+  end
+  return result
+end
+
+-- --- run ---------------------------------------------------------------------------------------
+
+local run = {}
+
+--- ctz.docker.run(config) -> table | ctz.docker.container
+--- Makes a container, starts it, waits for its end and returns {exit_code, stdout, stderr}; a code
+--- other than 0 raises. With detach=true it returns the running container's object at once. What is
+--- in config beside the following is that of ctz.docker.config. A call left by an error, a cancel or
+--- Ctrl-C kills the container, and with remove=true removes it.
+--- @async
+--- @param config.image string
+--- @param config.command? string[]  program and arguments
+--- @param config.detach? boolean
+--- @param config.remove? boolean  the container is removed when it has ended
+--- @param config.ephemeral? boolean  with detach: removed when the innermost ctz.scope ends, also by an error or Ctrl-C
+--- @param config.stdin? string|function|boolean  what it reads; a function gives pieces until nil
+--- @param config.stdout? fun(line: string)  is called with each line; then the result has no stdout
+--- @param config.stderr? fun(line: string)
+--- @param config.check? boolean  false: any exit code is a result
+--- @param config.pull? string  "missing" (default), "always", "never"
+--- @param config.timeout? ctz.seconds  until the container has ended, with detach until it runs
+--- @return {exit_code: integer, stdout: string, stderr: string}
+--- @error usage the configuration is wrong: all problems at once
+--- @error exit it ended with another code than 0; err.exit_code, err.stdout, err.stderr
+--- @error not_found no such image, or no such program in it
+--- @error conflict the name or a port is taken
+--- @example local _, err = ctz.try(ctz.docker.run, {image="busybox", comand={"true"}})
+--- @example assert(err.kind == "usage" and err.message:find "command")
+function run.run(client, settings)
+  local opts, rest = split(settings)
+  local config = configs.new(rest)
+  local function go()
+    local container = creating.create(client, OP, config, opts.pull or "missing")
+    if container.planned then
+      return config.detach and container or { exit_code = 0, stdout = "", stderr = "", planned = true }
+    elseif opts.ephemeral then
+      remove_at_end(client, container)
+    end
+    if config.detach then
+      return run_detached(client, container, opts)
+    end
+    return run_attached(client, container, opts, config)
+  end
+  local result = opts.timeout and not config.detach and task.timeout(opts.timeout, go) or go()
+  if result.exit_code and result.exit_code ~= 0 and opts.check ~= false then
+    error(failure.of(OP, config.name and "container " .. config.name or "a container of " .. config.image, result), 0)
+  end
+  return result
+end
+
+return run
