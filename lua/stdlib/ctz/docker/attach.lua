@@ -185,7 +185,9 @@ end
 local function converse(self, opts)
   return task.scope(function()
     if opts.stdin ~= nil and opts.stdin ~= true then
-      task.spawn(feed, self, opts.stdin, { background = true })
+      task.spawn(function()
+        feed(self, opts.stdin)
+      end, { background = true })
     end
     if opts.stdout or opts.stderr then
       return call_with_lines(self, opts)

@@ -49,6 +49,7 @@ local meanings <const> = {
   { "has active endpoints", "conflict", "docker.networks.get(name).containers are still connected" },
   { "already exists in network", "conflict" },
   { "pool overlaps with other one", "conflict", "another network has these addresses: docker.networks.list" },
+  { "executable file not found", "not_found", "the image has no such program" },
   { "no space left on device", "io", "docker.system.df shows what takes it, docker.system.prune frees it" },
   { "toomanyrequests", "rate_limited" },
   { "unauthorized", "auth", "docker login, or a credential helper in config.json" },
@@ -222,6 +223,12 @@ local function url_of(self, path, opts)
     end
   end
   return self.endpoint.base .. "/v" .. self.api .. path .. (opts.query and query_of(opts.query) or "")
+end
+
+-- The version of the API that is spoken: "1.41". op: for the error when no engine answers.
+function Client:version(op)
+  url_of(self, "", { op = op })
+  return self.api
 end
 
 -- Has the engine at least this version of the API? op: for the error when no engine answers.

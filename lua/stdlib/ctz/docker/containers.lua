@@ -4,9 +4,12 @@ local check = require("ctz.docker.options").check
 local config = require "ctz.docker.config"
 local names = require "ctz.docker.names"
 local units = require "ctz.docker.units"
+local values = require "ctz.docker.values"
 
 local ipairs, pairs, rawset, require, setmetatable = ipairs, pairs, rawset, require, setmetatable
 local sort, tonumber, type = table.sort, tonumber, type
+
+local table_of = values.table_of
 
 local containers = {}
 
@@ -80,7 +83,7 @@ end
 
 local function ports_of_list(raw)
   local ports = {}
-  for _, port in ipairs(raw or {}) do
+  for _, port in ipairs(table_of(raw)) do
     ports[#ports + 1] = {
       container_port = port.PrivatePort,
       protocol = port.Type,
@@ -95,9 +98,9 @@ end
 -- {["80/tcp"] = {{HostIp=, HostPort=}} | null}
 local function ports_of_inspect(raw)
   local ports = {}
-  for name, bindings in pairs(type(raw) == "table" and raw or {}) do
+  for name, bindings in pairs(table_of(raw)) do
     local port, protocol = name:match "^(%d+)/(%a+)$"
-    for _, binding in ipairs(type(bindings) == "table" and #bindings > 0 and bindings or { {} }) do
+    for _, binding in ipairs(#table_of(bindings) > 0 and bindings or { {} }) do
       ports[#ports + 1] = {
         container_port = tonumber(port),
         protocol = protocol,
@@ -129,7 +132,7 @@ local function of_list(client, raw)
     status = raw.State,
     ports = ports_of_list(raw.Ports),
     created = raw.Created,
-    labels = raw.Labels,
+    labels = table_of(raw.Labels),
     raw = raw,
   })
 end
@@ -142,7 +145,7 @@ local function of_inspect(client, raw)
     status = raw.State.Status,
     ports = ports_of_inspect(raw.NetworkSettings.Ports),
     created = units.unix_time(raw.Created),
-    labels = raw.Config.Labels,
+    labels = table_of(raw.Config.Labels),
     raw = raw,
   })
 end
@@ -172,7 +175,7 @@ function containers.list(client, opts)
       all = opts.all,
       limit = opts.limit,
       size = opts.size,
-      filters = opts.filters and names.filters(op, opts.filters),
+      filters = opts.filters and values.filters(op, opts.filters),
     },
   })
   local list = {}
@@ -245,7 +248,7 @@ function containers.top(client, container, opts)
   local path, target = names.container(op, container)
   local raw = client:call("GET", path .. "/top", { op = op, target = target, query = { ps_args = opts.ps } })
   local list = {}
-  for i, process in ipairs(raw.Processes or {}) do
+  for i, process in ipairs(table_of(raw.Processes)) do
     list[i] = {}
     for j, title in ipairs(raw.Titles) do
       list[i][title] = process[j]
@@ -267,7 +270,7 @@ function containers.diff(client, container)
   local op <const> = "docker.containers.diff"
   local path, target = names.container(op, container)
   local list = {}
-  for i, change in ipairs(client:call("GET", path .. "/changes", { op = op, target = target }) or {}) do
+  for i, change in ipairs(table_of((client:call("GET", path .. "/changes", { op = op, target = target })))) do
     list[i] = { path = change.Path, kind = CHANGES[change.Kind] }
   end
   return list
@@ -423,7 +426,7 @@ function containers.update(client, container, opts)
   opts = check(op, opts, { resources = "table", restart_policy = "string|table" })
   local path, target = names.container(op, container)
   local wanted = config.new { image = "-", resources = opts.resources, restart_policy = opts.restart_policy }
-  local all = wanted:to_api(client:version()).HostConfig
+  local all = wanted:to_api(client:version(op)).HostConfig
   local body = {}
   for _, name in ipairs { "NanoCpus", "Memory", "MemoryReservation", "MemorySwap", "CpuShares", "RestartPolicy" } do
     body[name] = all[name]
@@ -431,7 +434,7 @@ function containers.update(client, container, opts)
   if client:plans("update %s", target) then
     return {}
   end
-  return client:call("POST", path .. "/update", { op = op, target = target, json = body }).Warnings or {}
+  return table_of(client:call("POST", path .. "/update", { op = op, target = target, json = body }).Warnings)
 end
 
 --- ctz.docker.containers.remove(container, opts?) -> boolean
@@ -544,10 +547,9 @@ function containers.prune(client, opts)
   end
   local raw = client:call("POST", "/containers/prune", {
     op = op,
-    query = { filters = opts.filters and names.filters(op, opts.filters) },
+    query = { filters = opts.filters and values.filters(op, opts.filters) },
   })
-  local removed = type(raw.ContainersDeleted) == "table" and raw.ContainersDeleted or {}
-  return { removed = removed, bytes_freed = raw.SpaceReclaimed }
+  return { removed = table_of(raw.ContainersDeleted), bytes_freed = raw.SpaceReclaimed }
 end
 
 return containers

@@ -2,6 +2,7 @@
 -- SPDX-License-Identifier: MIT
 local labels = require "ctz.docker.labels"
 local new_error = require("ctz.core.task").error
+local table_of = require("ctz.docker.values").table_of
 
 local error, ipairs, pairs, pcall, require, type = error, ipairs, pairs, pcall, require, type
 local tostring = tostring
@@ -12,7 +13,7 @@ local function image_names(client)
   local ok, images = pcall(client.call, client, "GET", "/images/json", {})
   local list = {}
   for _, image in ipairs(ok and images or {}) do
-    for _, name in ipairs(type(image.RepoTags) == "table" and image.RepoTags or {}) do
+    for _, name in ipairs(table_of(image.RepoTags)) do
       list[#list + 1] = name
     end
   end
@@ -35,7 +36,7 @@ end
 
 local function with_labels(body)
   local all = labels.of_run()
-  for name, value in pairs(body.Labels or {}) do
+  for name, value in pairs(table_of(body.Labels)) do
     all[name] = value
   end
   body.Labels = all
@@ -43,7 +44,7 @@ local function with_labels(body)
 end
 
 local function post(client, op, config)
-  local body, query = config:to_api(client:version())
+  local body, query = config:to_api(client:version(op))
   return client:call("POST", "/containers/create", {
     op = op,
     target = query.name and "container " .. query.name or "image " .. config.image,
@@ -54,7 +55,7 @@ end
 
 -- Engines before API 1.44 take one network when a container is made.
 local function connect_networks(client, op, config, id)
-  for _, network in ipairs(config:networks_after(client:version())) do
+  for _, network in ipairs(config:networks_after(client:version(op))) do
     client:call("POST", "/networks/" .. require("ctz.docker.client").escape(network.name) .. "/connect", {
       op = op,
       target = "network " .. network.name,
@@ -98,7 +99,7 @@ local function create(client, op, config, pull)
     remove(client, answer.Id)
     error(result, 0)
   end
-  result.warnings = answer.Warnings
+  result.warnings = table_of(answer.Warnings)
   return result
 end
 

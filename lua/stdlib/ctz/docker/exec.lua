@@ -3,6 +3,7 @@
 local attach = require "ctz.docker.attach"
 local check = require("ctz.docker.options").check
 local failure = require "ctz.docker.failure"
+local json = require "ctz.json"
 local names = require "ctz.docker.names"
 local secret = require "ctz.secret"
 local task = require "ctz.core.task"
@@ -23,7 +24,7 @@ local function environment(env)
     list[#list + 1] = type(name) == "string" and name .. "=" .. text or text
   end
   sort(list)
-  return list
+  return json.array(list)
 end
 
 local function words(command)

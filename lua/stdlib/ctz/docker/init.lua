@@ -8,6 +8,7 @@ local rawset, require, setmetatable = rawset, require, setmetatable
 
 -- Collections of a client, and the functions that stand beside them. Loaded when first named.
 local collections <const> = {
+  containers = "ctz.docker.containers",
   networks = "ctz.docker.networks",
   system = "ctz.docker.system",
   volumes = "ctz.docker.volumes",
@@ -18,6 +19,9 @@ local function config(given)
   return require("ctz.docker.config").config(given)
 end
 
+-- Short forms: name -> collection.
+local shorts <const> = { run = "containers" }
+
 local function open(client)
   return setmetatable({ config = config }, {
     __name = "ctz.docker",
@@ -25,8 +29,10 @@ local function open(client)
       local value
       if collections[name] then
         value = bind(require(collections[name]), client)
-        rawset(self, name, value)
+      elseif shorts[name] then
+        value = self[shorts[name]][name]
       end
+      rawset(self, name, value)
       return value
     end,
   })

@@ -111,7 +111,8 @@ local function end_wait(client, waiting, container)
 end
 
 local function attach_to(client, container, config)
-  return attach.attach(client, container, { stdin = config.stdin ~= nil and config.stdin ~= false, tty = config.tty or false })
+  local has_stdin = config.stdin ~= nil and config.stdin ~= false
+  return attach.attach(client, container, { stdin = has_stdin, tty = config.tty or false })
 end
 
 local function run_attached(client, container, opts, config)

@@ -6,8 +6,9 @@ local json = require "ctz.json"
 local names = require "ctz.docker.names"
 local time = require "ctz.time"
 local units = require "ctz.docker.units"
+local table_of = require("ctz.docker.values").table_of
 
-local error, ipairs, pairs, pcall, setmetatable, type = error, ipairs, pairs, pcall, setmetatable, type
+local error, ipairs, pairs, pcall, setmetatable = error, ipairs, pairs, pcall, setmetatable
 local max = math.max
 
 local MB <const> = 1000000
@@ -18,8 +19,8 @@ local HEALTH <const> = { healthy = "healthy", unhealthy = "unhealthy" }
 
 -- Of all CPUs of the machine: 100 is one of them. nil: there is no sample before.
 local function cpu_percent(raw)
-  local now, before = raw.cpu_stats or {}, raw.precpu_stats or {}
-  local usage, earlier = now.cpu_usage or {}, before.cpu_usage or {}
+  local now, before = table_of(raw.cpu_stats), table_of(raw.precpu_stats)
+  local usage, earlier = table_of(now.cpu_usage), table_of(before.cpu_usage)
   if not now.system_cpu_usage or not before.system_cpu_usage then
     return nil
   end
@@ -27,14 +28,14 @@ local function cpu_percent(raw)
   local system = now.system_cpu_usage - before.system_cpu_usage
   local cpus = now.online_cpus or 0
   if cpus == 0 then
-    cpus = type(usage.percpu_usage) == "table" and #usage.percpu_usage or 1
+    cpus = max(1, #table_of(usage.percpu_usage))
   end
   return used > 0 and system > 0 and used / system * cpus * 100 or 0.0
 end
 
 -- Without the pages that the kernel would give back at once.
 local function memory_used(memory)
-  local stats = memory.stats or {}
+  local stats = table_of(memory.stats)
   local cache = stats.total_inactive_file -- cgroup v1
   if not cache or cache >= (memory.usage or 0) then
     cache = stats.inactive_file or 0
@@ -44,7 +45,7 @@ end
 
 local function network_bytes(networks)
   local received, sent
-  for _, one in pairs(type(networks) == "table" and networks or {}) do
+  for _, one in pairs(table_of(networks)) do
     received, sent = (received or 0) + one.rx_bytes, (sent or 0) + one.tx_bytes
   end
   return received, sent
@@ -52,8 +53,7 @@ end
 
 local function disk_bytes(blkio)
   local read, written
-  local list = type(blkio) == "table" and blkio.io_service_bytes_recursive
-  for _, entry in ipairs(type(list) == "table" and list or {}) do
+  for _, entry in ipairs(table_of(table_of(blkio).io_service_bytes_recursive)) do
     local what = entry.op:lower()
     if what == "read" then
       read = (read or 0) + entry.value
@@ -71,19 +71,18 @@ end
 
 -- raw: of stats, state: of inspect
 local function metrics_of(raw, inspected)
-  local memory = raw.memory_stats or {}
+  local memory = table_of(raw.memory_stats)
   local state = inspected.State
   local limit = memory.limit
   local started = units.unix_time(state.StartedAt)
-  local health = type(state.Health) == "table" and state.Health.Status
   local metrics = {
     container_name = inspected.Name:gsub("^/", ""),
     timestamp = units.unix_time(raw.read) or time.now(),
     cpu_usage_percent = cpu_percent(raw),
     uptime_seconds = state.Running and started and max(0, time.now() - started) or 0,
     restart_count = inspected.RestartCount,
-    health_status = HEALTH[health] or "unknown",
-    pids = raw.pids_stats and raw.pids_stats.current,
+    health_status = HEALTH[table_of(state.Health).Status] or "unknown",
+    pids = table_of(raw.pids_stats).current,
     raw = raw,
   }
   set(metrics, "memory_usage", memory_used(memory))

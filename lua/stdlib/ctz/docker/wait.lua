@@ -4,9 +4,11 @@ local check = require("ctz.docker.options").check
 local escape = require("ctz.docker.client").escape
 local http = require "ctz.http"
 local names = require "ctz.docker.names"
+local table_of = require("ctz.docker.values").table_of
 local task = require "ctz.core.task"
 
-local error, ipairs, next, pairs, pcall, require, tostring, type = error, ipairs, next, pairs, pcall, require, tostring, type
+local error, ipairs, next, pairs, pcall = error, ipairs, next, pairs, pcall
+local require, tostring, type = require, tostring, type
 local concat, min = table.concat, math.min
 
 local OP <const> = "docker.containers.wait_until"
@@ -74,15 +76,15 @@ end
 -- "127.0.0.1:32768": where a port of the container is reached from here; nil: nowhere yet.
 local function address_of(client, inspected, port)
   local network = inspected.NetworkSettings
-  for name, bindings in pairs(type(network.Ports) == "table" and network.Ports or {}) do
-    local binding = name:match "^%d+" == tostring(port) and type(bindings) == "table" and bindings[1]
+  for name, bindings in pairs(table_of(network.Ports)) do
+    local binding = name:match "^%d+" == tostring(port) and table_of(bindings)[1]
     if binding then
       local ip = binding.HostIp
       local any = ip == "" or ip == "0.0.0.0" or ip == "::"
       return (any and engine_host(client) or ip) .. ":" .. binding.HostPort
     end
   end
-  for _, one in pairs(type(network.Networks) == "table" and network.Networks or {}) do
+  for _, one in pairs(table_of(network.Networks)) do
     if one.IPAddress and one.IPAddress ~= "" and client.endpoint.unix_socket then
       return one.IPAddress .. ":" .. port
     end
@@ -106,8 +108,8 @@ function conditions.healthy(waiting)
     if type(health) ~= "table" or health.Status == "none" then
       fail("usage", waiting, "it has no health check, so it never becomes healthy", "healthcheck = {command = {...}}")
     elseif health.Status == "unhealthy" then
-      local last = type(health.Log) == "table" and health.Log[#health.Log]
-      waiting.tail = last and last.Output
+      local log = table_of(health.Log)
+      waiting.tail = #log > 0 and log[#log].Output or nil
       fail("exit", waiting, "it is unhealthy")
     end
     return health.Status == "healthy"
@@ -226,7 +228,8 @@ function wait.wait_until(client, container, opts)
     end
   end
   if next(asked) == nil then
-    error(task.error { kind = "usage", op = OP, message = "'wait_until' waits for one of healthy, log, port, http, file, exit" }, 0)
+    local message = "'wait_until' waits for one of healthy, log, port, http, file, exit"
+    error(task.error { kind = "usage", op = OP, message = message }, 0)
   end
   task.timeout(opts.timeout or DEADLINE_S, function()
     for _, name in ipairs { "log", "healthy", "port", "http", "file", "exit" } do
