@@ -65,6 +65,281 @@ function docker.config(config) end
 ---@return ctz.docker
 function docker.connect(opts) end
 
+docker.containers = {}
+
+---@class ctz.docker.containers.attach.opts
+---@field stdin? boolean  connect the standard input too; default false
+---@field stdout? boolean  default true
+---@field stderr? boolean  default true
+---@field logs? boolean  what was written before comes first
+---@field timeout? ctz.seconds  until it is connected
+
+---Connects to the streams of a container's first process: lines(), parts(), write(bytes), close_stdin(), resize(rows, columns), close(). Only what comes from now on, unless logs=true.
+---@async
+---@param container string|ctz.docker.container  name, id or object
+---@param opts? ctz.docker.containers.attach.opts
+---@return attached
+function docker.containers.attach(container, opts) end
+
+---@class ctz.docker.containers.commit.opts
+---@field image? string  its name and tag
+---@field message? string
+---@field author? string
+---@field changes? string[]  Dockerfile instructions: 'CMD ["sh"]'
+---@field pause? boolean  while it is read; default true
+
+---Makes an image of what a container has become and returns its id.
+---@async
+---@param container string|ctz.docker.container  name, id or object
+---@param opts? ctz.docker.containers.commit.opts
+---@return string
+function docker.containers.commit(container, opts) end
+
+---Makes a container and does not start it.
+---@async
+---@param config table|ctz.docker.config  as of ctz.docker.config
+---@return ctz.docker.container
+function docker.containers.create(config) end
+
+---What differs from the image: a list of {path=, kind="changed"|"added"|"deleted"}.
+---@async
+---@param container string|ctz.docker.container  name, id or object
+---@return table
+function docker.containers.diff(container) end
+
+---@class ctz.docker.containers.exec.opts
+---@field command string[]  program and arguments; no shell
+---@field user? string
+---@field workdir? string
+---@field env? table  {NAME = value}; a ctz.secret stays one in our output
+---@field tty? boolean  with a terminal: both streams are one
+---@field privileged? boolean
+---@field stdin? string|function|true  what it reads; a function gives pieces; true: with stream
+---@field stdout? fun(line: string)  is called with each line instead
+---@field stderr? fun(line: string)
+---@field stream? boolean
+---@field check? boolean  false: any exit code is a result
+---@field timeout? ctz.seconds  until it has started
+
+---Runs a program in a running container and returns {exit_code, stdout, stderr}. A code other than 0 raises. With stream=true it returns at once an object to talk to: lines(), parts(), write(bytes), close_stdin(), resize(rows, columns), wait() -> exit code, close(). The engine has no way to end such a program: after close() or a cancel it goes on in the container.
+---@async
+---@param container string|ctz.docker.container  name, id or object
+---@param opts ctz.docker.containers.exec.opts
+---@return {exit_code: integer, stdout: string, stderr: string}
+function docker.containers.exec(container, opts) end
+
+---The object of a container, nil when there is none.
+---@async
+---@param container string|ctz.docker.container  name, id or object
+---@return ctz.docker.container|nil
+function docker.containers.find(container) end
+
+---The object of a container: its fields are those of ctz.docker.containers.list, raw is the answer of inspect; its methods are the functions of ctz.docker.containers.
+---@async
+---@param container string|ctz.docker.container  name, id or object
+---@return ctz.docker.container
+function docker.containers.get(container) end
+
+---@class ctz.docker.containers.inspect.opts
+---@field size? boolean  SizeRw and SizeRootFs: slow
+---@field timeout? ctz.seconds
+
+---All that the engine says of a container, as it says it.
+---@async
+---@param container string|ctz.docker.container  name, id or object
+---@param opts? ctz.docker.containers.inspect.opts
+---@return table
+function docker.containers.inspect(container, opts) end
+
+---@class ctz.docker.containers.kill.opts
+---@field signal? string  default "SIGKILL"
+---@field timeout? ctz.seconds
+
+---Sends a signal.
+---@async
+---@param container string|ctz.docker.container  name, id or object
+---@param opts? ctz.docker.containers.kill.opts
+---@return boolean
+function docker.containers.kill(container, opts) end
+
+---@class ctz.docker.containers.list.opts
+---@field all? boolean  also those that do not run
+---@field filters? table  {name = value or list}: status, label, name, ancestor, ...
+---@field limit? integer  the last so many, running or not
+---@field size? boolean  raw.SizeRw and raw.SizeRootFs: slow
+---@field timeout? ctz.seconds
+
+---The running containers, newest first: a list of container objects {id, name, image, status, ports, created, is_running, labels, raw}. status is running, exited, created, paused, restarting, removing or dead; ports a list of {container_port, protocol, host_ip, host_port}; created in seconds since 1970; raw is the engine's own answer.
+---@async
+---@param opts? ctz.docker.containers.list.opts
+---@return table
+function docker.containers.list(opts) end
+
+---@class ctz.docker.containers.logs.opts
+---@field follow? boolean  go on until the container ends
+---@field tail? integer  only so many last lines, counted over both streams
+---@field since? string|number  a time, or how long ago ("10m")
+---@field until? string|number  a time, or how long ago
+---@field timestamps? boolean
+---@field stdout? boolean  default true
+---@field stderr? boolean  default true
+---@field timeout? ctz.seconds  until the log begins
+
+---for line in ctz.docker.containers.logs("web", {follow=true}) do print(line.text) end: each line as {stream="stdout"|"stderr", text=, time=}; time, in seconds since 1970, only with timestamps=true. A line over the limit log_line_bytes comes in parts with partial=true. The order is kept within each stream. break closes the connection; the engine waits while nobody takes lines.
+---@async
+---@param container string|ctz.docker.container  name, id or object
+---@param opts? ctz.docker.containers.logs.opts
+---@return fun(): any
+function docker.containers.logs(container, opts) end
+
+---@class ctz.docker.containers.metrics.opts
+---@field timeout? ctz.seconds
+
+---What a container uses now: ContainerMetrics {container_name, timestamp, cpu_usage_percent (100 is one CPU), memory_usage_mb (without cache), memory_limit_mb, network_rx_mb, network_tx_mb, disk_read_mb, disk_write_mb, uptime_seconds, restart_count, health_status ("healthy", "unhealthy", "unknown"), pids, raw}. Beside each _mb (1,000,000 bytes) stands _bytes. What the engine does not know is nil. It takes the engine a second to measure the CPU.
+---@async
+---@param container string|ctz.docker.container  name, id or object
+---@param opts? ctz.docker.containers.metrics.opts
+---@return table
+function docker.containers.metrics(container, opts) end
+
+---@class ctz.docker.containers.pause.opts
+---@field timeout? ctz.seconds
+
+---Freezes all processes of a container.
+---@async
+---@param container string|ctz.docker.container  name, id or object
+---@param opts? ctz.docker.containers.pause.opts
+---@return boolean
+function docker.containers.pause(container, opts) end
+
+---@class ctz.docker.containers.prune.opts
+---@field filters? table  {name = value or list}: label, until
+
+---Removes all containers that do not run: {removed = {ids}, bytes_freed =}.
+---@async
+---@param opts? ctz.docker.containers.prune.opts
+---@return table
+function docker.containers.prune(opts) end
+
+---@class ctz.docker.containers.remove.opts
+---@field force? boolean  kill it first when it runs
+---@field volumes? boolean  also its volumes without a name
+---@field timeout? ctz.seconds
+
+---Removes a container.
+---@async
+---@param container string|ctz.docker.container  name, id or object
+---@param opts? ctz.docker.containers.remove.opts
+---@return boolean
+function docker.containers.remove(container, opts) end
+
+---Gives a container another name.
+---@async
+---@param container string|ctz.docker.container  name, id or object
+---@param name string
+---@return true
+function docker.containers.rename(container, name) end
+
+---@class ctz.docker.containers.restart.opts
+---@field grace? ctz.seconds  until it is killed; default 10
+---@field timeout? ctz.seconds
+
+---Stops a container, when it runs, and starts it.
+---@async
+---@param container string|ctz.docker.container  name, id or object
+---@param opts? ctz.docker.containers.restart.opts
+---@return boolean
+function docker.containers.restart(container, opts) end
+
+---@class ctz.docker.containers.start.opts
+---@field timeout? ctz.seconds
+
+---Starts a container; false when it ran already.
+---@async
+---@param container string|ctz.docker.container  name, id or object
+---@param opts? ctz.docker.containers.start.opts
+---@return boolean
+function docker.containers.start(container, opts) end
+
+---@class ctz.docker.containers.stats.opts
+---@field timeout? ctz.seconds  until the first sample comes
+
+---for m in ctz.docker.containers.stats("web") do ... end: the same as ctz.docker.containers.metrics, every second, until the container ends. break closes the connection.
+---@async
+---@param container string|ctz.docker.container  name, id or object
+---@param opts? ctz.docker.containers.stats.opts
+---@return fun(): any
+function docker.containers.stats(container, opts) end
+
+---@class ctz.docker.containers.stop.opts
+---@field grace? ctz.seconds  until it is killed; default 10, or what the container was made with
+---@field timeout? ctz.seconds
+
+---Asks a container to end and kills it when it does not; false when it did not run.
+---@async
+---@param container string|ctz.docker.container  name, id or object
+---@param opts? ctz.docker.containers.stop.opts
+---@return boolean
+function docker.containers.stop(container, opts) end
+
+---@class ctz.docker.containers.top.opts
+---@field ps? string  options of ps; default "-ef"
+
+---The processes of a container: a list of {PID=, CMD=, ...}, all texts, named as ps names them.
+---@async
+---@param container string|ctz.docker.container  name, id or object
+---@param opts? ctz.docker.containers.top.opts
+---@return table
+function docker.containers.top(container, opts) end
+
+---@class ctz.docker.containers.unpause.opts
+---@field timeout? ctz.seconds
+
+---Lets a paused container go on.
+---@async
+---@param container string|ctz.docker.container  name, id or object
+---@param opts? ctz.docker.containers.unpause.opts
+---@return boolean
+function docker.containers.unpause(container, opts) end
+
+---@class ctz.docker.containers.update.opts
+---@field resources? table  as of ctz.docker.config
+---@field restart_policy? string|table  as of ctz.docker.config
+
+---Changes limits and the restart policy of a container that may be running. Returns the engine's warnings.
+---@async
+---@param container string|ctz.docker.container  name, id or object
+---@param opts ctz.docker.containers.update.opts
+---@return string[]
+function docker.containers.update(container, opts) end
+
+---@class ctz.docker.containers.wait.opts
+---@field condition? string  "not-running" (default), "next-exit" or "removed"
+---@field timeout? ctz.seconds
+
+---Waits until a container has ended and returns its exit code.
+---@async
+---@param container string|ctz.docker.container  name, id or object
+---@param opts? ctz.docker.containers.wait.opts
+---@return integer
+function docker.containers.wait(container, opts) end
+
+---@class ctz.docker.containers.wait_until.opts
+---@field healthy? boolean  its health check succeeds
+---@field log? string|fun(line: string): any  a line of its log holds this text, or the function says so
+---@field port? integer  somebody listens on this port of the container
+---@field http? integer|table  {port=, path="/", status=}: it answers there, without status with less than 400
+---@field file? string  this path exists in it
+---@field exit? boolean|integer  true: it has ended; a number: with this exit code
+---@field timeout? ctz.seconds  default 60
+
+---Waits until all that is asked for holds. A container that ends before fails at once, with the end of its log; so does one that is unhealthy, or that has no health check at all.
+---@async
+---@param container string|ctz.docker.container  name, id or object
+---@param opts ctz.docker.containers.wait_until.opts
+---@return true
+function docker.containers.wait_until(container, opts) end
+
 docker.networks = {}
 
 ---@class ctz.docker.networks.connect.opts
@@ -173,6 +448,24 @@ function docker.networks.prune(opts) end
 ---@return true
 function docker.networks.remove(network, opts) end
 
+---@class ctz.docker.run.config
+---@field image string
+---@field command? string[]  program and arguments
+---@field detach? boolean
+---@field remove? boolean  the container is removed when it has ended
+---@field ephemeral? boolean  with detach: removed when the innermost ctz.scope ends, also by an error or Ctrl-C
+---@field stdin? string|function|boolean  what it reads; a function gives pieces until nil
+---@field stdout? fun(line: string)  is called with each line; then the result has no stdout
+---@field stderr? fun(line: string)
+---@field check? boolean  false: any exit code is a result
+---@field timeout? ctz.seconds  until the container has ended, with detach until it runs
+
+---Makes a container, starts it, waits for its end and returns {exit_code, stdout, stderr}; a code other than 0 raises. With detach=true it returns the running container's object at once. What is in config beside the following is that of ctz.docker.config. A call left by an error, a cancel or Ctrl-C kills the container, and with remove=true removes it.
+---@async
+---@param config ctz.docker.run.config
+---@return {exit_code: integer, stdout: string, stderr: string}
+function docker.run(config) end
+
 docker.system = {}
 
 ---{version=, api_version=, os=, arch=, kernel=, raw=}: api_version is the one that ctz speaks to it.
@@ -249,6 +542,40 @@ function docker.volumes.prune(opts) end
 ---@return true
 function docker.volumes.remove(volume, opts) end
 
+---@class ctz.attached
+local attached = {}
+
+---Leaves the container; what runs there goes on.
+---@return true
+function attached:close() end
+
+---The end of the standard input; output may still come.
+---@return true
+function attached:close_stdin() end
+
+---for line in attached:lines() do ... end: {stream=, text=} of both streams as they come; a line over the limit log_line_bytes comes in parts with partial=true. break closes the connection.
+---@async
+---@return fun(): any
+function attached:lines() end
+
+---for stream, bytes in attached:parts() do ... end: the bytes as they come, not cut into lines.
+---@async
+---@return fun(): any
+function attached:parts() end
+
+---The size of the terminal; only where there is one (tty=true).
+---@async
+---@param rows integer
+---@param columns integer
+---@return true
+function attached:resize(rows, columns) end
+
+---Sends bytes to the standard input.
+---@async
+---@param bytes string
+---@return true
+function attached:write(bytes) end
+
 ---@class ctz.docker.ContainerConfig
 local containerconfig = {}
 
@@ -268,5 +595,21 @@ function containerconfig:to_api(api_version) end
 ---@return table<string, string|ctz.secret|false> # the environment for docker
 ---@return string[] # notes
 function containerconfig:to_run_args() end
+
+---@class ctz.docker.container
+local container = {}
+
+---Asks the engine again and updates the fields of the object.
+---@async
+---@return container
+function container:refresh() end
+
+---@class ctz.program
+local program = {}
+
+---Waits until the program has ended and returns its exit code; output nobody took is dropped.
+---@async
+---@return integer
+function program:wait() end
 
 return docker

@@ -306,7 +306,7 @@ end
 --- @example local _, err = ctz.try(ctz.docker.containers.create, {image="busybox", memory="1g"})
 --- @example assert(err.kind == "usage" and err.message:find "memory")
 function containers.create(client, settings)
-  return require("ctz.docker.create").create(client, "docker.containers.create", config.new(settings))
+  return require("ctz.docker.create").create(client, "docker.containers.create", config.new(settings, "docker.containers.create"), "never")
 end
 
 --- ctz.docker.containers.start(container, opts?) -> boolean
@@ -425,12 +425,7 @@ function containers.update(client, container, opts)
   local op <const> = "docker.containers.update"
   opts = check(op, opts, { resources = "table", restart_policy = "string|table" })
   local path, target = names.container(op, container)
-  local wanted = config.new { image = "-", resources = opts.resources, restart_policy = opts.restart_policy }
-  local all = wanted:to_api(client:version(op)).HostConfig
-  local body = {}
-  for _, name in ipairs { "NanoCpus", "Memory", "MemoryReservation", "MemorySwap", "CpuShares", "RestartPolicy" } do
-    body[name] = all[name]
-  end
+  local body = config.update(op, opts.resources, opts.restart_policy)
   if client:plans("update %s", target) then
     return {}
   end

@@ -59,13 +59,18 @@ local function connect_networks(client, op, config, id)
     client:call("POST", "/networks/" .. require("ctz.docker.client").escape(network.name) .. "/connect", {
       op = op,
       target = "network " .. network.name,
-      json = { Container = id, EndpointConfig = network.endpoint },
+      json = { Container = id, EndpointConfig = network.settings },
     })
   end
 end
 
+-- For clean-up: returns when the container is gone, also when the engine was removing it already.
 local function remove(client, id)
-  pcall(client.call, client, "DELETE", "/containers/" .. id, { query = { force = true, v = true } })
+  local path = "/containers/" .. id
+  local _, err = pcall(client.call, client, "DELETE", path, { query = { force = true, v = true } })
+  if type(err) == "table" and err.kind == "conflict" then
+    pcall(client.call, client, "POST", path .. "/wait", { query = { condition = "removed" }, reads = true })
+  end
 end
 
 -- pull: "missing" (default of docker.run), "always", "never"

@@ -15,6 +15,14 @@ local function last_line(text)
   return text and text:match "([^\n]*%S[^\n]*)%s*$"
 end
 
+-- Old engines say 126 of a program that is not there, and put the reason on stdout.
+local function hint_of(result)
+  if result.exit_code == 126 and (result.stdout or ""):find("executable file not found", 1, true) then
+    return hints[127]
+  end
+  return hints[result.exit_code]
+end
+
 -- The error for a result {exit_code, stdout, stderr}.
 local function of(op, target, result)
   local words = not last_line(result.stderr) and last_line(result.stdout) -- tostring shows stderr itself
@@ -23,7 +31,7 @@ local function of(op, target, result)
     kind = "exit",
     op = op,
     message = ("%s ended with exit code %d%s"):format(target, result.exit_code, said),
-    hint = hints[result.exit_code],
+    hint = hint_of(result),
     target = target,
     exit_code = result.exit_code,
     stderr = result.stderr,

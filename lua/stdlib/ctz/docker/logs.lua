@@ -36,7 +36,7 @@ end
 --- @async
 --- @param container string|ctz.docker.container  name, id or object
 --- @param opts.follow? boolean  go on until the container ends
---- @param opts.tail? integer  only so many last lines
+--- @param opts.tail? integer  only so many last lines, counted over both streams
 --- @param opts.since? string|number  a time, or how long ago ("10m")
 --- @param opts.until? string|number  a time, or how long ago
 --- @param opts.timestamps? boolean

@@ -8,41 +8,63 @@ local failure = require "ctz.docker.failure"
 local json = require "ctz.json"
 local task = require "ctz.core.task"
 
-local error, pairs, pcall, setmetatable = error, pairs, pcall, setmetatable
+local error, pairs, pcall, setmetatable, type = error, pairs, pcall, setmetatable, type
 local concat = table.concat
 
 local OP <const> = "docker.run"
+local STDIN_BYTES <const> = 65536 -- of our own standard input, at once
 
 -- What concerns the call and not the container.
 local CALL <const> = {
   check = "boolean",
   ephemeral = "boolean",
-  pull = "string",
   stderr = "function",
   stdout = "function",
   timeout = "seconds",
 }
 
-local PULLS <const> = { always = true, missing = true, never = true }
+local CALL_NAMES <const> = {}
+for name in pairs(CALL) do
+  CALL_NAMES[#CALL_NAMES + 1] = name
+end
 
 local function usage(text, ...)
   error(task.error { kind = "usage", op = OP, message = text:format(...) }, 0)
 end
 
+-- What fills the standard input, for the engine only that there is one.
+local function stdin_of(config)
+  local stdin = config.stdin
+  if stdin == true then
+    return not config.detach and function()
+      return io.read(STDIN_BYTES)
+    end or nil
+  end
+  return type(stdin) == "userdata" and stdin:reveal() or stdin or nil
+end
+
 -- opts, config: what concerns the call, and the container.
 local function split(settings)
-  if type(settings) ~= "table" then
-    usage("bad argument 'config' to 'docker.run': expected table, got %s", type(settings))
+  local opts, rest, stdin = {}, settings, nil
+  if type(settings) == "table" then
+    for name in pairs(CALL) do
+      opts[name] = settings[name]
+    end
+    if type(settings.stdin) == "function" then
+      stdin, rest = settings.stdin, {}
+      for name, value in pairs(settings) do
+        rest[name] = value
+      end
+      rest.stdin = true
+    end
   end
-  local call, rest = {}, {}
-  for name, value in pairs(settings) do
-    (CALL[name] and call or rest)[name] = value
+  local config = configs.new(rest, OP, CALL_NAMES)
+  check(OP, opts, CALL)
+  opts.stdin = stdin or stdin_of(config)
+  if opts.stdin and config.detach then
+    usage "a container that is detached is not fed: attach{stdin=true} writes to it"
   end
-  check(OP, call, CALL)
-  if call.pull and not PULLS[call.pull] then
-    usage("bad argument 'pull' to 'docker.run': %q is none of always, missing, never", call.pull)
-  end
-  return call, rest
+  return opts, config
 end
 
 -- --- in the background --------------------------------------------------------------------------
@@ -110,21 +132,12 @@ local function end_wait(client, waiting, container)
   return creating.read_exit(OP, target, decoded and answer)
 end
 
-local function attach_to(client, container, config)
-  local has_stdin = config.stdin ~= nil and config.stdin ~= false
-  return attach.attach(client, container, { stdin = has_stdin, tty = config.tty or false })
-end
-
 local function run_attached(client, container, opts, config)
   local guard <close> = setmetatable({ client = client, container = container, remove = config.remove }, Guard)
-  local streams <close> = attach_to(client, container, config)
+  local streams <close> = attach.attach(client, container, { stdin = opts.stdin ~= nil, tty = config.tty or false })
   local waiting <close> = begin_wait(client, container, config.remove)
   start(client, container, opts)
-  local stdout, stderr = attach.converse(streams, {
-    stdin = config.stdin,
-    stdout = opts.stdout,
-    stderr = opts.stderr,
-  })
+  local stdout, stderr = attach.converse(streams, opts)
   local result = { exit_code = end_wait(client, waiting, container), stdout = stdout, stderr = stderr }
   guard.container = nil
   if not config.remove then
@@ -152,7 +165,6 @@ local run = {}
 --- @param config.stdout? fun(line: string)  is called with each line; then the result has no stdout
 --- @param config.stderr? fun(line: string)
 --- @param config.check? boolean  false: any exit code is a result
---- @param config.pull? string  "missing" (default), "always", "never"
 --- @param config.timeout? ctz.seconds  until the container has ended, with detach until it runs
 --- @return {exit_code: integer, stdout: string, stderr: string}
 --- @error usage the configuration is wrong: all problems at once
@@ -162,10 +174,9 @@ local run = {}
 --- @example local _, err = ctz.try(ctz.docker.run, {image="busybox", comand={"true"}})
 --- @example assert(err.kind == "usage" and err.message:find "command")
 function run.run(client, settings)
-  local opts, rest = split(settings)
-  local config = configs.new(rest)
+  local opts, config = split(settings)
   local function go()
-    local container = creating.create(client, OP, config, opts.pull or "missing")
+    local container = creating.create(client, OP, config, config.pull or "missing")
     if container.planned then
       return config.detach and container or { exit_code = 0, stdout = "", stderr = "", planned = true }
     elseif opts.ephemeral then

@@ -126,9 +126,10 @@ describe("containers.attach #live", function()
   teardown(engine.is_clean)
 
   it("talks with the first process both ways", function()
-    local container = docker.run { image = engine.image, command = { "cat" }, stdin = true, detach = true }
+    local container = docker.containers.create { image = engine.image, command = { "cat" }, stdin = true }
     do
       local attached <close> = container:attach { stdin = true }
+      container:start()
       attached:write "hello\n"
       local lines = attached:lines()
       assert.same({ stream = "stdout", text = "hello" }, lines(attached))

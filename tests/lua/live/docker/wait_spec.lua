@@ -70,7 +70,7 @@ describe("containers.wait_until #live", function()
   end)
 
   it("waits for a published port on which somebody listens", function()
-    local container = run("sleep 0.5; exec nc -lk -p 80 -e cat", { ports = { "127.0.0.1:18081:80" } })
+    local container = run("sleep 0.5; exec nc -ll -p 80 -e cat", { ports = { "127.0.0.1:18081:80" } })
     assert.is_true(container:wait_until { port = 80, timeout = 20 })
   end)
 
@@ -146,7 +146,7 @@ describe("containers.stats #live", function()
   end)
 
   it("is left by break", function()
-    for m in container:stats() do
+    for m in container:stats() do -- luacheck: ignore 512
       assert.equal(container.name, m.container_name)
       break
     end
