@@ -1,13 +1,12 @@
--- docker/containers.lua: the containers of an engine, and the object that stands for one.
+-- docker/containers.lua: the containers of an engine.
 -- SPDX-License-Identifier: MIT
 local check = require("ctz.docker.options").check
 local config = require "ctz.docker.config"
+local container_of = require "ctz.docker.container"
 local names = require "ctz.docker.names"
-local units = require "ctz.docker.units"
 local values = require "ctz.docker.values"
 
-local ipairs, pairs, rawset, require, setmetatable = ipairs, pairs, rawset, require, setmetatable
-local sort, tonumber, type = table.sort, tonumber, type
+local ipairs, rawset, require, setmetatable, type = ipairs, rawset, require, setmetatable, type
 
 local table_of = values.table_of
 
@@ -34,121 +33,6 @@ setmetatable(containers, {
     return fn
   end,
 })
-
--- --- the object --------------------------------------------------------------------------------
-
-local Container = { __name = "ctz.docker.container" }
-
--- container:stop(opts) is containers.stop(container, opts).
-local METHODS <const> = {}
-for name in
-  ([[
-  attach commit copy_in copy_out diff exec export inspect kill logs metrics pause remove rename restart start stats
-  stop top unpause update wait wait_until
-]]):gmatch "%S+"
-do
-  METHODS[name] = function(self, ...)
-    return containers[name](self.client, self, ...)
-  end
-end
-
---- container:refresh() -> container
---- Asks the engine again and updates the fields of the object.
---- @async
---- @error not_found it has been removed
---- @example local _, err = ctz.try(ctz.docker.connect{host="unix:///none.sock"}.containers.get, "web")
---- @example assert(err:is "unreachable")
-function METHODS:refresh()
-  local fresh = containers.get(self.client, self)
-  for name, value in pairs(fresh) do
-    self[name] = value
-  end
-  return self
-end
-
-Container.__index = METHODS
-
--- --- what the engine says of one ------------------------------------------------------------------
-
-local function by_port(left, right)
-  if left.container_port ~= right.container_port then
-    return left.container_port < right.container_port
-  elseif left.protocol ~= right.protocol then
-    return left.protocol < right.protocol
-  elseif left.host_port ~= right.host_port then
-    return (left.host_port or 0) < (right.host_port or 0)
-  end
-  return (left.host_ip or "") < (right.host_ip or "")
-end
-
-local function ports_of_list(raw)
-  local ports = {}
-  for _, port in ipairs(table_of(raw)) do
-    ports[#ports + 1] = {
-      container_port = port.PrivatePort,
-      protocol = port.Type,
-      host_ip = port.IP,
-      host_port = port.PublicPort,
-    }
-  end
-  sort(ports, by_port)
-  return ports
-end
-
--- {["80/tcp"] = {{HostIp=, HostPort=}} | null}
-local function ports_of_inspect(raw)
-  local ports = {}
-  for name, bindings in pairs(table_of(raw)) do
-    local port, protocol = name:match "^(%d+)/(%a+)$"
-    for _, binding in ipairs(#table_of(bindings) > 0 and bindings or { {} }) do
-      ports[#ports + 1] = {
-        container_port = tonumber(port),
-        protocol = protocol,
-        host_ip = binding.HostIp,
-        host_port = tonumber(binding.HostPort),
-      }
-    end
-  end
-  sort(ports, by_port)
-  return ports
-end
-
-local function object(client, fields)
-  fields.is_running = fields.status == "running"
-  -- What pairs and ctz.inspect show is what the engine said; the client stands behind.
-  return setmetatable(fields, {
-    __name = Container.__name,
-    __index = function(_, name)
-      return name == "client" and client or METHODS[name]
-    end,
-  })
-end
-
-local function of_list(client, raw)
-  return object(client, {
-    id = raw.Id,
-    name = (raw.Names[1] or ""):gsub("^/", ""),
-    image = raw.Image,
-    status = raw.State,
-    ports = ports_of_list(raw.Ports),
-    created = raw.Created,
-    labels = table_of(raw.Labels),
-    raw = raw,
-  })
-end
-
-local function of_inspect(client, raw)
-  return object(client, {
-    id = raw.Id,
-    name = raw.Name:gsub("^/", ""),
-    image = raw.Config.Image,
-    status = raw.State.Status,
-    ports = ports_of_inspect(raw.NetworkSettings.Ports),
-    created = units.unix_time(raw.Created),
-    labels = table_of(raw.Config.Labels),
-    raw = raw,
-  })
-end
 
 -- --- looking -----------------------------------------------------------------------------------
 
@@ -180,7 +64,7 @@ function containers.list(client, opts)
   })
   local list = {}
   for i, one in ipairs(raw) do
-    list[i] = of_list(client, one)
+    list[i] = container_of.list(client, one)
   end
   return list
 end
@@ -217,7 +101,7 @@ end
 function containers.get(client, container)
   local op <const> = "docker.containers.get"
   local path, target = names.container(op, container)
-  return of_inspect(client, (client:call("GET", path .. "/json", { op = op, target = target })))
+  return container_of.inspect(client, (client:call("GET", path .. "/json", { op = op, target = target })))
 end
 
 --- ctz.docker.containers.find(container) -> ctz.docker.container|nil
@@ -230,7 +114,7 @@ function containers.find(client, container)
   local op <const> = "docker.containers.find"
   local path, target = names.container(op, container)
   local raw, status = client:call("GET", path .. "/json", { op = op, target = target, ok = { [404] = true } })
-  return status ~= 404 and of_inspect(client, raw) or nil
+  return status ~= 404 and container_of.inspect(client, raw) or nil
 end
 
 --- ctz.docker.containers.top(container, opts?) -> table

@@ -93,7 +93,7 @@ end
 local function create(client, op, config, pull)
   local shown = config.name or config.image
   if client:plans("create container %s of image %s", shown, config.image) then
-    return require("ctz.docker.containers").planned(client, config)
+    return require("ctz.docker.container").planned(client, config)
   end
   local answer = make(client, op, config, pull)
   local ok, result = pcall(function()

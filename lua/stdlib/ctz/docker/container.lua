@@ -1,0 +1,137 @@
+-- docker/container.lua: the object that stands for a container.
+-- SPDX-License-Identifier: MIT
+local table_of = require("ctz.docker.values").table_of
+local units = require "ctz.docker.units"
+
+local ipairs, pairs, require, setmetatable = ipairs, pairs, require, setmetatable
+local sort, tonumber = table.sort, tonumber
+
+-- --- methods -----------------------------------------------------------------------------------
+
+-- container:stop(opts) is containers.stop(container, opts).
+local METHODS <const> = {}
+for name in
+  ([[
+  attach commit copy_in copy_out diff exec export inspect kill logs metrics pause remove rename restart start stats
+  stop top unpause update wait wait_until
+]]):gmatch "%S+"
+do
+  METHODS[name] = function(self, ...)
+    return require("ctz.docker.containers")[name](self.client, self, ...)
+  end
+end
+
+--- container:refresh() -> container
+--- Asks the engine again and updates the fields of the object.
+--- @async
+--- @error not_found it has been removed
+--- @example local _, err = ctz.try(ctz.docker.connect{host="unix:///none.sock"}.containers.get, "web")
+--- @example assert(err:is "unreachable")
+function METHODS:refresh()
+  local fresh = require("ctz.docker.containers").get(self.client, self)
+  for name, value in pairs(fresh) do
+    self[name] = value
+  end
+  return self
+end
+
+-- --- what the engine says of one ------------------------------------------------------------------
+
+local function by_port(left, right)
+  if left.container_port ~= right.container_port then
+    return left.container_port < right.container_port
+  elseif left.protocol ~= right.protocol then
+    return left.protocol < right.protocol
+  elseif left.host_port ~= right.host_port then
+    return (left.host_port or 0) < (right.host_port or 0)
+  end
+  return (left.host_ip or "") < (right.host_ip or "")
+end
+
+local function ports_of_list(raw)
+  local ports = {}
+  for _, port in ipairs(table_of(raw)) do
+    ports[#ports + 1] = {
+      container_port = port.PrivatePort,
+      protocol = port.Type,
+      host_ip = port.IP,
+      host_port = port.PublicPort,
+    }
+  end
+  sort(ports, by_port)
+  return ports
+end
+
+-- {["80/tcp"] = {{HostIp=, HostPort=}} | null}
+local function ports_of_inspect(raw)
+  local ports = {}
+  for name, bindings in pairs(table_of(raw)) do
+    local port, protocol = name:match "^(%d+)/(%a+)$"
+    for _, binding in ipairs(#table_of(bindings) > 0 and bindings or { {} }) do
+      ports[#ports + 1] = {
+        container_port = tonumber(port),
+        protocol = protocol,
+        host_ip = binding.HostIp,
+        host_port = tonumber(binding.HostPort),
+      }
+    end
+  end
+  sort(ports, by_port)
+  return ports
+end
+
+local function object(client, fields)
+  fields.is_running = fields.status == "running"
+  -- What pairs and ctz.inspect show is what the engine said; the client stands behind.
+  return setmetatable(fields, {
+    __name = "ctz.docker.container",
+    __index = function(_, name)
+      return name == "client" and client or METHODS[name]
+    end,
+  })
+end
+
+local container = {}
+
+-- An entry of the list.
+function container.list(client, raw)
+  return object(client, {
+    id = raw.Id,
+    name = (raw.Names[1] or ""):gsub("^/", ""),
+    image = raw.Image,
+    status = raw.State,
+    ports = ports_of_list(raw.Ports),
+    created = raw.Created,
+    labels = table_of(raw.Labels),
+    raw = raw,
+  })
+end
+
+-- The answer of inspect.
+function container.inspect(client, raw)
+  return object(client, {
+    id = raw.Id,
+    name = raw.Name:gsub("^/", ""),
+    image = raw.Config.Image,
+    status = raw.State.Status,
+    ports = ports_of_inspect(raw.NetworkSettings.Ports),
+    created = units.unix_time(raw.Created),
+    labels = table_of(raw.Config.Labels),
+    raw = raw,
+  })
+end
+
+-- What a dry run gives in the place of a container that would be made.
+function container.planned(client, config)
+  return object(client, {
+    id = config.name or "planned",
+    name = config.name,
+    image = config.image,
+    status = "created",
+    ports = {},
+    labels = config.labels or {},
+    planned = true,
+  })
+end
+
+return container
