@@ -318,9 +318,9 @@ local function mount_to_api(mount, body, where)
   elseif volume then
     body.since("1.45", where, "volume.subpath", volume.subpath)
     result.VolumeOptions = {
-      NoCopy = volume.nocopy, Subpath = volume.subpath, Labels = json.object(volume.labels or {}),
+      NoCopy = volume.nocopy, Subpath = volume.subpath, Labels = read.copy(volume.labels or {}),
       DriverConfig = (volume.driver or volume.driver_opts)
-        and { Name = volume.driver, Options = volume.driver_opts and json.object(volume.driver_opts) } or nil,
+        and { Name = volume.driver, Options = read.copy(volume.driver_opts) } or nil,
     }
   elseif tmpfs then
     result.TmpfsOptions = { SizeBytes = tmpfs.size, Mode = tmpfs.mode }
@@ -446,7 +446,7 @@ local function read_tmpfs(value, where, problems)
 end
 
 local function tmpfs_to_api(tmpfs, body)
-  body.HostConfig.Tmpfs = json.object(tmpfs)
+  body.HostConfig.Tmpfs = read.copy(tmpfs)
 end
 
 local function tmpfs_to_args(tmpfs, put)
@@ -459,11 +459,11 @@ end
 local function check(config, problems)
   local seen = {}
   local function note(target, where)
-    target = target:gsub("(.)/+$", "%1")
-    if seen[target] then
-      problems:usage(where, '"%s" is the place of %s already', target, seen[target])
+    local place = target:gsub("(.)/+$", "%1")
+    if seen[place] then
+      problems:usage(where, '"%s" is the place of %s already', target, seen[place])
     end
-    seen[target] = seen[target] or where
+    seen[place] = seen[place] or where
   end
   for _, name in ipairs { "volumes", "mounts" } do
     for i, mount in ipairs(config[name] or {}) do

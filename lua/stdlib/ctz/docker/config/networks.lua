@@ -115,15 +115,15 @@ local function settings_of(network, body, where)
   body.since("1.48", where, "priority", network.priority)
   local has_address = network.address or network.address6 or network.link_local
   return json.object {
-    Aliases = network.aliases and json.array(network.aliases),
-    Links = network.links and json.array(network.links),
-    DriverOpts = network.driver_opts and json.object(network.driver_opts),
+    Aliases = read.copy(network.aliases),
+    Links = read.copy(network.links),
+    DriverOpts = read.copy(network.driver_opts),
     MacAddress = network.mac_address,
     GwPriority = network.priority,
     IPAMConfig = has_address and {
       IPv4Address = network.address,
       IPv6Address = network.address6,
-      LinkLocalIPs = network.link_local and json.array(network.link_local),
+      LinkLocalIPs = read.copy(network.link_local),
     } or nil,
   }
 end
@@ -145,7 +145,7 @@ end
 local function to_api(config, body)
   local first, networks = first_of(config), config.networks or {}
   body.HostConfig.NetworkMode = (networks[1] or config.network_mode) and first.name
-  body.HostConfig.Links = config.links and json.array(config.links)
+  body.HostConfig.Links = read.copy(config.links)
   if not body.at_least "1.44" then
     body.Config.MacAddress = first.mac_address
     first.mac_address = nil

@@ -3,12 +3,13 @@
 --
 -- A reader takes (value, where, problems) and returns the value in its one form, or nil after it has
 -- noted what is wrong. Readers are not called with nil.
+local json = require "ctz.json"
 local options = require "ctz.docker.options"
 local sorted_keys = require("ctz.problems").sorted_keys
 local units = require "ctz.docker.units"
 
 local concat, math_type, tointeger = table.concat, math.type, math.tointeger
-local ipairs, next, pairs, select, tonumber, tostring, type = ipairs, next, pairs, select, tonumber, tostring, type
+local ipairs, next, pairs, tonumber, tostring, type = ipairs, next, pairs, tonumber, tostring, type
 local is_secret = options.is_secret
 
 local SHOWN_BYTES <const> = 80
@@ -151,9 +152,17 @@ local function is_list(value, where, problems, what)
     refuse(problems, where, what or "a list", value)
     return false
   end
+  local count = 0
   for key in pairs(value) do
-    if math_type(key) ~= "integer" or key < 1 or key > #value then
+    if math_type(key) ~= "integer" or key < 1 then
       problems:usage(where, "expected %s, got a field %s", what or "a list", (show(key)))
+      return false
+    end
+    count = count + 1
+  end
+  for i = 1, count do
+    if value[i] == nil then
+      problems:usage(("%s[%d]"):format(where, i), "it is nil, and others follow")
       return false
     end
   end
@@ -169,7 +178,7 @@ local function list(read)
     if not is_list(value, where, problems) then
       return nil
     end
-    local result = {}
+    local result = json.array {}
     for i, item in ipairs(value) do
       result[#result + 1] = read(item, ("%s[%d]"):format(where, i), problems)
     end
@@ -184,7 +193,7 @@ local function map(read)
     if type(value) ~= "table" then
       return refuse(problems, where, "a table of names and values", value)
     end
-    local result = {}
+    local result = json.object {}
     for _, key in ipairs(sorted_keys(value)) do
       local at, name, item = ("%s[%s]"):format(where, tostring(key)), key, value[key]
       if math_type(key) == "integer" and type(item) == "string" then
@@ -353,15 +362,16 @@ local function sorted_pairs(value)
   end
 end
 
--- The first that is not nil.
-local function first(...)
-  for i = 1, select("#", ...) do
-    local value = select(i, ...)
-    if value ~= nil then
-      return value
-    end
+-- A list or a map that its owner may change; other values as they are.
+local function copy(value)
+  if type(value) ~= "table" then
+    return value
   end
-  return nil
+  local result = json.is_array(value) and json.array {} or json.object {}
+  for key, item in pairs(value) do
+    result[key] = item
+  end
+  return result
 end
 
 return {
@@ -370,9 +380,9 @@ return {
   bytes = bytes,
   choice = choice,
   cpus = cpus,
+  copy = copy,
   csv = csv,
   filled = filled,
-  first = first,
   has_nul = has_nul,
   integer = integer,
   ip = ip,

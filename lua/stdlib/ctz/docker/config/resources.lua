@@ -324,9 +324,9 @@ local function gpus_to_api(gpus, body)
     {
       Driver = gpus.driver or "",
       Count = gpus.count or 0,
-      DeviceIDs = gpus.device_ids and json.array(gpus.device_ids),
+      DeviceIDs = read.copy(gpus.device_ids),
       Capabilities = json.array { gpu_capabilities(gpus) },
-      Options = json.object(gpus.options or {}),
+      Options = read.copy(gpus.options or {}),
     },
   }
 end
@@ -358,7 +358,8 @@ local function capability(value, where, problems)
   if value and not value:find "^[%a_]+$" then
     return read.refuse(problems, where, 'a capability such as "NET_ADMIN" or "ALL"', value)
   end
-  return value and value:upper()
+  value = value and value:upper()
+  return value and (value == "ALL" or value:find "^CAP_") and value or value and "CAP_" .. value
 end
 
 local capabilities <const> = read.list(capability)
@@ -366,8 +367,8 @@ local read_caps <const> = read.record({ { "add", capabilities }, { "drop", capab
   'a table such as {add = {"NET_ADMIN"}, drop = {"ALL"}}')
 
 local function caps_to_api(caps, body)
-  body.HostConfig.CapAdd = caps.add and json.array(caps.add)
-  body.HostConfig.CapDrop = caps.drop and json.array(caps.drop)
+  body.HostConfig.CapAdd = read.copy(caps.add)
+  body.HostConfig.CapDrop = read.copy(caps.drop)
 end
 
 local function caps_to_args(caps, put)

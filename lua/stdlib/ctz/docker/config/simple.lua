@@ -17,10 +17,7 @@ local function simple(name, reader, place, flag, since)
     read = reader,
     api = function(value, body)
       body.since(since, nil, name, since and value or nil)
-      if type(value) == "table" then
-        value = #value > 0 and json.array(value) or read.is_empty(value) and value or json.object(value)
-      end
-      body[part][key] = value
+      body[part][key] = read.copy(value)
     end,
     args = function(value, put)
       if type(value) == "boolean" then
@@ -65,13 +62,21 @@ end
 
 -- {"db:10.0.0.5"} or {db = "10.0.0.5"} -> {"db:10.0.0.5"}
 local function read_hosts(value, where, problems)
-  if type(value) ~= "table" or #value > 0 then
-    return read.list(read_host)(value, where, problems)
+  if type(value) == "string" then
+    value = { value }
+  elseif type(value) ~= "table" then
+    return read.refuse(problems, where, 'hosts such as {db = "10.0.0.5"} or {"db:10.0.0.5"}', value)
   end
-  local list = {}
-  for _, name in ipairs(sorted_keys(value)) do
-    list[#list + 1] = read_host(("%s:%s"):format(name, read.text_of(value[name])),
-      ("%s.%s"):format(where, tostring(name)), problems)
+  local list = json.array {}
+  for _, key in ipairs(sorted_keys(value)) do
+    if type(key) == "string" then
+      local at = ("%s.%s"):format(where, key)
+      local address = read.text(value[key], at, problems)
+      list[#list + 1] = address and read_host(key .. ":" .. address, at, problems)
+    end
+  end
+  for i, item in ipairs(value) do
+    list[#list + 1] = read_host(item, ("%s[%d]"):format(where, i), problems)
   end
   return list
 end
@@ -146,7 +151,7 @@ function log_driver.api(value, body)
 end
 
 function log_options.api(value, body)
-  log_config(body).Config = json.object(value)
+  log_config(body).Config = read.copy(value)
 end
 
 function log_options.check(config, problems)
