@@ -136,15 +136,16 @@ local answers <const> = { secret = answer_secret, credentials = answer_credentia
 -- A failure of one answer is the build's: the engine tells it, and the first is kept as it is.
 local function answer(session, id, what, subject)
   local ok, err = pcall(answers[what], session, id, subject)
-  if not ok and not (type(err) == "table" and err.kind == "cancelled") then
-    session.err = session.err or err
-    session.handle:refuse(id, "internal", ("%s %q: %s"):format(what, subject,
-      type(err) == "table" and err.message or tostring(err)))
+  if ok or session.closed or type(err) == "table" and err.kind == "cancelled" then
+    return
   end
+  session.err = session.err or err
+  local words = type(err) == "table" and err.message or tostring(err)
+  session.handle:refuse(id, "internal", ("%s %q: %s"):format(what, subject, words))
 end
 
 local function serve(session)
-  local handle <close> = session.handle
+  local handle = session.handle
   while true do
     local id, what, subject = handle:next()
     if not id then
@@ -214,6 +215,9 @@ local function open(client, opts)
     missing = {},
   }, Session)
   session.handle = connect(client, session.id, { op = op, target = opts.target })
+  task.defer(function()
+    session:close()
+  end)
   task.spawn(function()
     local ok, err = pcall(serve, session)
     if not ok and not session.closed then
