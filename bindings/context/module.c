@@ -106,6 +106,7 @@ static const struct ctz_reg ignore_methods[] = {
 static const struct ctz_reg functions[] = {
     {"ignore.compile", l_compile, CTZ_CAP_PURE, 0, 0},
     {"context.open", ctz_context_l_open, CTZ_CAP_READ, 0, 0},
+    {"context.extract", ctz_context_l_extract, CTZ_CAP_WRITE, 1, CTZ_REG_LOCAL},
     {NULL, NULL, CTZ_CAP_UNNAMED, 0, 0},
 };
 
@@ -115,6 +116,7 @@ int luaopen_ctz_core_context(lua_State *L)
 {
     ctz_class(L, IGNORE_CLASS, ignore_methods);
     ctz_context_open_reader(L);
+    ctz_context_open_writer(L);
     ctz_door(L, functions);
     return 1;
 }

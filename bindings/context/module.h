@@ -14,6 +14,6 @@ int ctz_context_l_open(lua_State *L);
 void ctz_context_open_reader(lua_State *L);
 
 int ctz_context_l_extract(lua_State *L);
-void ctz_context_open_extract(lua_State *L);
+void ctz_context_open_writer(lua_State *L);
 
 #endif

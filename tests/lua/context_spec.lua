@@ -105,3 +105,70 @@ describe("ctz.core.context.open", function()
     end
   end)
 end)
+
+describe("ctz.core.context.extract", function()
+  local scratch, folder
+
+  before_each(function()
+    scratch = ctz.fs.tempdir()
+    folder = scratch.path
+    ctz.fs.mkdir(folder .. "/from/sub", { parents = true })
+    ctz.fs.write(folder .. "/from/a.txt", ("a"):rep(700 * 1024))
+    ctz.fs.write(folder .. "/from/sub/b", "b")
+  end)
+
+  after_each(function()
+    scratch:close()
+  end)
+
+  local function pass(reader, writer)
+    for chunk in reader.read, reader do
+      assert.is_true(writer:write(chunk))
+    end
+    return writer:finish()
+  end
+
+  it("puts in a folder what open reads", function()
+    local counts = pass(core.open { root = folder .. "/from" }, core.extract(folder .. "/to"))
+    assert.same({ entries = 3, bytes = 700 * 1024 + 1, skipped = 0 }, counts)
+    assert.equal(0, ctz.process.run({ "diff", "-r", folder .. "/from", folder .. "/to" }).exit_code)
+  end)
+
+  it("writes a single file under any name", function()
+    local reader = core.open { root = folder .. "/from/sub/b", name = "b" }
+    assert.equal(1, pass(reader, core.extract(folder .. "/c", { file = true })).bytes)
+    assert.equal("b", ctz.fs.read(folder .. "/c"))
+  end)
+
+  it("leaves no part of a single file when the stream ends early", function()
+    local writer <close> = core.extract(folder .. "/c", { file = true })
+    local reader <close> = core.open { root = folder .. "/from/a.txt", name = "a" }
+    writer:write(reader:read())
+    local _, err = ctz.try(writer.finish, writer)
+    assert.equal("protocol", err.kind)
+    assert.is_nil(ctz.fs.stat(folder .. "/c"))
+    writer:close()
+    assert.equal(1, #ctz.fs.list(folder))
+  end)
+
+  it("takes nothing more after a failure, or when it was closed", function()
+    local writer <close> = core.extract(folder .. "/to")
+    local _, err = ctz.try(writer.write, writer, ("x"):rep(512))
+    assert.equal("protocol", err.kind)
+    _, err = ctz.try(writer.write, writer, "x")
+    assert.equal("conflict", err.kind)
+    local other = core.extract(folder .. "/to")
+    assert.is_true(other:close())
+    assert.is_true(other:close())
+    _, err = ctz.try(other.finish, other)
+    assert.equal("conflict", err.kind)
+  end)
+
+  it("says which argument is wrong", function()
+    local bad = { { "" }, { 1 }, { "x", { files = true } }, { "x", { strip = -1 } }, { "x", { file = 1 } } }
+    for _, wrong in ipairs(bad) do
+      local _, err = ctz.try(core.extract, wrong[1], wrong[2])
+      assert.equal("usage", err.kind)
+    end
+  end)
+end)
