@@ -176,6 +176,8 @@ void ctz_egress_status(struct ctz_host *host, const char *lines, size_t size)
         return;
     flush(host, CTZ_STDOUT, CTZ_MASK_MORE); // what was printed first is seen first
     ctz_buffer_init(&text, TERMINAL_MAX_BYTES);
+    if (host->around_output)
+        host->around_output(host, true);
     put_erase(egress, &text);
     ctz_buffer_clear(&egress->status);
     egress->status.failed = false;
@@ -183,6 +185,27 @@ void ctz_egress_status(struct ctz_host *host, const char *lines, size_t size)
         ctz_buffer_append(&egress->status, lines, size);
     put_status(egress, &text);
     write_terminal(host, &text);
+    if (host->around_output)
+        host->around_output(host, false);
+}
+
+void ctz_egress_take_status(struct ctz_host *host)
+{
+    if (!host->egress->status_is_drawn)
+        return;
+    if (host->around_output)
+        host->around_output(host, true);
+    erase_status(host);
+    if (host->around_output)
+        host->around_output(host, false);
+}
+
+void ctz_egress_end_line(struct ctz_host *host)
+{
+    struct ctz_egress *egress = host->egress;
+    if (egress->line_open)
+        write_all(host, egress->terminal[CTZ_STDOUT] ? CTZ_STDOUT : CTZ_STDERR, "\n", 1);
+    egress->line_open = false;
 }
 
 // --- streams -----------------------------------------------------------------------------------
@@ -195,14 +218,14 @@ static int write_around_status(struct ctz_host *host, enum ctz_stream stream, co
     if (!egress->terminal[stream])
         return write_masked(host, stream, bytes, size, end);
     if (host->around_output)
-        host->around_output(host, true, false);
+        host->around_output(host, true);
     erase_status(host);
     int result = write_masked(host, stream, bytes, size, end);
     if (size)
         egress->line_open = bytes[size - 1] != '\n';
     draw_status(host);
     if (host->around_output)
-        host->around_output(host, false, egress->line_open);
+        host->around_output(host, false);
     return result;
 }
 

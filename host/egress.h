@@ -27,6 +27,11 @@ CTZ_API int ctz_egress_error(const struct ctz_host *host, enum ctz_stream stream
 /// clean text, each ends with a newline. Ignored when stderr is not a terminal; not shown while a
 /// line of other text is open.
 CTZ_API void ctz_egress_status(struct ctz_host *host, const char *lines, size_t size);
+/// Removes the progress lines until the next text or change of them: what stands below them will
+/// stay where it is.
+CTZ_API void ctz_egress_take_status(struct ctz_host *host);
+/// Ends the line that other text left open on the terminal, if it did.
+CTZ_API void ctz_egress_end_line(struct ctz_host *host);
 /// Is it a terminal?
 CTZ_API bool ctz_egress_is_terminal(const struct ctz_host *host, enum ctz_stream stream);
 /// May text for this stream be coloured? By --color, NO_COLOR (no-color.org) and TERM.

@@ -15,6 +15,7 @@ struct ctz_task;
 struct ctz_allow_list;
 struct ctz_cli;
 struct ctz_egress;
+struct ctz_repl;
 struct ctz_secrets;
 struct ctz_progress_list;
 struct ctz_signals;
@@ -65,9 +66,12 @@ struct ctz_host {
     struct ctz_signals *signals;
     struct ctz_processes *processes; // programs that run
 
-    void (*on_interrupt)(struct ctz_host *host); // the REPL's Ctrl-C; NULL: it ends the run
-    // The REPL's prompt is taken away before text is written to the terminal, and put back.
-    void (*around_output)(struct ctz_host *host, bool begins, bool line_is_open);
+    struct ctz_repl *repl; // the session at the terminal (bindings/repl), which sets these two:
+    // Ctrl-C, or a deadlock, cancels what is evaluated (reason: enum ctz_cancel) and returns true.
+    // NULL, or false for a deadlock: the run ends.
+    bool (*on_interrupt)(struct ctz_host *host, int reason);
+    // The prompt is taken away before text is written to the terminal, and put back.
+    void (*around_output)(struct ctz_host *host, bool begins);
     uint64_t root_deadline_ns; // --timeout; CTZ_NEVER
 
     int exit_code;    // what the run ends with once ending is set

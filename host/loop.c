@@ -56,6 +56,8 @@ static void end_deadlock(struct ctz_host *host)
     static const char text[] = "ctz: all tasks wait on each other; none can go on:\n";
     ctz_egress_write(host, CTZ_STDERR, text, sizeof text - 1);
     ctz_print_tasks(host);
+    if (host->on_interrupt && host->on_interrupt(host, CTZ_CANCEL_DEADLOCK))
+        return;
     host->ending = true;
     host->exit_code = 1;
     ctz_task_cancel(host->root, CTZ_CANCEL_DEADLOCK);

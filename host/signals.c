@@ -175,7 +175,7 @@ void ctz_signals_handle(struct ctz_host *host)
         bool first = signals->handled_interrupts == 0;
         signals->handled_interrupts = signals->interrupts;
         if (host->on_interrupt)
-            host->on_interrupt(host); // the REPL: only the evaluation ends
+            host->on_interrupt(host, CTZ_CANCEL_REQUEST); // the REPL: only the evaluation ends
         else if (first)
             end_run(host, 130, "\nctz: interrupted; cleaning up (Ctrl-C again ends at once)\n");
         if (host->on_interrupt)

@@ -77,7 +77,7 @@ void ctz_task_ready(struct ctz_task *task);
 bool ctz_tasks_run(struct ctz_host *host, unsigned most);
 /// Resumes one task now; only the loop calls it.
 CTZ_API void ctz_task_cancel(struct ctz_task *task, enum ctz_cancel reason);
-void ctz_scope_cancel(struct ctz_scope *scope, enum ctz_cancel reason);
+CTZ_API void ctz_scope_cancel(struct ctz_scope *scope, enum ctz_cancel reason);
 /// Sets the deadline of an open scope.
 void ctz_scope_deadline(struct ctz_scope *scope, double seconds);
 /// Is the wait at the top of this thread part of a clean-up (a close handler, a defer)?

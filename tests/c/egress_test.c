@@ -129,6 +129,37 @@ TEST(stdout_without_buffer_is_shown_in_the_order_of_the_calls)
     assert_shown(print_unbuffered, "abc");
 }
 
+// A prompt as the REPL has it: "(" takes it away, ")" puts it back.
+static void around(struct ctz_host *of, bool begins)
+{
+    if (!begins)
+        ctz_egress_end_line(of);
+    ssize_t ignored = write(STDOUT_FILENO, begins ? "(" : ")", 1);
+    (void)ignored;
+}
+
+static void print_around_a_prompt(void)
+{
+    host->around_output = around;
+    status("10%\n");
+    out("line\n");
+    err("open");
+    err(" end\n");
+    ctz_egress_take_status(host);
+    ctz_egress_take_status(host);
+    ctz_egress_end_line(host);
+    status("20%\n");
+    host->around_output = NULL;
+}
+
+TEST(a_prompt_is_taken_away_for_text_and_for_progress_and_stands_on_a_line_of_its_own)
+{
+    assert_shown(print_around_a_prompt,
+                 "(" DRAWN("10%") ")(" ERASED "line\n" DRAWN(
+                     "10%") ")(" ERASED "open\n)( end\n" DRAWN("10%") ")(" ERASED
+                                                                      ")(" DRAWN("20%") ")");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -136,6 +167,8 @@ int main(void)
         cmocka_unit_test(progress_waits_until_an_unfinished_line_ends),
         cmocka_unit_test(progress_is_taken_away_for_an_unfinished_line),
         cmocka_unit_test(stdout_without_buffer_is_shown_in_the_order_of_the_calls),
+        cmocka_unit_test(
+            a_prompt_is_taken_away_for_text_and_for_progress_and_stands_on_a_line_of_its_own),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

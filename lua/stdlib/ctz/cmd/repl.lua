@@ -1,28 +1,30 @@
--- cmd/repl.lua: ctz repl, and bare ctz on a terminal: lines become evaluations.
+-- cmd/repl.lua: ctz repl, and bare ctz on a terminal: what is typed is evaluated.
 -- SPDX-License-Identifier: MIT
 --
--- Each evaluation is a task of its own, whose failure is printed and goes no further. The prompt comes
--- back when the evaluated code has ended; tasks that it spawned live on, and end with the session.
+-- Each evaluation is a task of its own, whose failure is printed and goes no further. Ctrl-C cancels a
+-- scope inside that task. The prompt comes back when the evaluated code has ended; tasks that it
+-- spawned live on, and end with the session.
 local ctz = require "ctz"
 local channel = require "ctz.core.channel"
 local core = require "ctz.core.repl"
 local load_door = require "ctz.core.load"
 local task = require "ctz.core.task"
+local chunks = require "ctz.cmd.repl_chunk"
 
-local HISTORY_MAX <const> = 10000 -- lines kept
 local PROMPT <const>, MORE <const> = "ctz> ", "...> "
-
-local env = setmetatable({ ctz = ctz }, { __index = _G })
-
--- --- showing -------------------------------------------------------------------------------------
 
 local function complain(text)
   io.stderr:write(text, "\n")
 end
 
-local function doctext()
-  return require "ctz.cmd.doctext"
+local function error_text(err)
+  if type(err) == "table" and err.kind == "cancelled" and err.reason == "request" then
+    return "\ncancelled" -- behind the ^C that the terminal shows
+  end
+  return type(err) == "string" and err or tostring(err)
 end
+
+-- --- the reference -------------------------------------------------------------------------------
 
 -- As `ctz doc NAME`, which says by itself what it does not find.
 local function show_doc(name)
@@ -30,12 +32,12 @@ local function show_doc(name)
 end
 
 -- help(x): the reference of a function or module, by value or by name.
-function env.help(subject)
+local function help(subject)
   if subject == nil then
     print "?ctz.fs.read or help(ctz.fs.read) shows the reference; .help the commands of this prompt"
     return
   end
-  local entry = type(subject) ~= "string" and doctext().of_value(subject)
+  local entry = type(subject) ~= "string" and require("ctz.cmd.doctext").of_value(subject)
   if entry or type(subject) == "string" then
     show_doc(entry and entry.name or subject)
   else
@@ -43,223 +45,60 @@ function env.help(subject)
   end
 end
 
-local function show_values(values)
+-- What the session's code sees: globals of its own over _G.
+local function new_env()
+  return setmetatable({ ctz = ctz, help = help }, { __index = _G })
+end
+
+-- --- evaluating ----------------------------------------------------------------------------------
+
+local Session = {}
+Session.__index = Session
+
+function Session:show(values)
+  if values.n == 0 then
+    return
+  end
+  self.env._ = values[1]
   for i = 1, values.n do
     print(ctz.inspect(values[i]))
   end
 end
 
-local function error_text(err)
-  if type(err) == "table" and err.kind == "cancelled" and err.reason == "request" then
-    return "cancelled"
-  end
-  return type(err) == "string" and err or tostring(err)
-end
-
--- --- evaluating ----------------------------------------------------------------------------------
-
--- A local of one line would be gone in the next: at the beginning of a line it becomes a variable of
--- the session. Other locals stay what they are.
-local function promote(source)
-  local names, rest = source:match "^%s*local%s+([%a_][%w_%s,]*)(=[^=].*)$"
-  if names and not names:find "function" then
-    return names .. rest
-  end
-  local fn = source:match "^%s*local%s+(function%s+[%a_].*)$"
-  if fn then
-    return fn
-  end
-  names = source:match "^%s*local%s+([%a_][%w_%s,]*)$"
-  return names and names .. " = nil" or source
-end
-
-local text_of = load_door.text
-
--- The chunk; or nil and the message; or nil, the message and true when more lines are needed.
-local function compile(source)
-  local chunk = text_of("return " .. source, "=repl", env)
-  if chunk then
-    return chunk
-  end
-  local message
-  chunk, message = text_of(promote(source), "=repl", env)
-  if chunk then
-    return chunk
-  end
-  return nil, message, message:sub(-5) == "<eof>"
-end
-
--- Runs the chunk to its end and shows what it gives. Its tasks may live on.
-local function evaluate(chunk)
-  local done = channel.channel()
-  local values, failure
-  local evaluation = task.spawn(function()
-    task.defer(function() -- also when Ctrl-C interrupted a loop: no further line runs then
+-- Runs fn to its end and shows what it gives, or its failure. Tasks that it spawned may live on.
+function Session:evaluate(fn, ...)
+  local arguments = table.pack(...)
+  local done, is_done = channel.channel(), false
+  local function finish()
+    if not is_done then
+      is_done = true
+      local has_background = self.terminal:evaluating(nil)
       done:close()
-    end)
-    local ok, err = pcall(task.scope, function()
-      values = table.pack(chunk())
-      done:close()
-    end)
-    if not ok and values then
-      complain("a task failed: " .. error_text(err))
-    elseif not ok then
-      failure = { err }
+      return has_background
     end
+  end
+  self.terminal:rest()
+  task.spawn(function()
+    local ok, err = pcall(task.scope, function(scope)
+      self.terminal:evaluating(scope)
+      self:show(table.pack(fn(table.unpack(arguments, 1, arguments.n))))
+      if finish() then
+        self.the_end:receive() -- background tasks end with their scope
+      end
+    end)
+    if not ok then
+      complain((is_done and "a task failed: " or "") .. error_text(err))
+    end
+    finish()
   end, { background = true })
-  core.evaluating(evaluation)
   done:receive()
-  core.evaluating(nil)
-  if not values then
-    complain(failure and error_text(failure[1]) or "cancelled")
-  elseif values.n > 0 then
-    env._ = values[1]
-    show_values(values)
-  end
-end
-
--- --- completion ----------------------------------------------------------------------------------
-
-local keywords = {}
-for word in
-  ([[and break do else elseif end false for function goto if in local nil not or repeat return
-  then true until while]]):gmatch "%S+"
-do
-  keywords[word] = true
-end
-
--- The names that a value offers after "." or ":": its own keys and those of its metatable's __index.
-local function add_names(names, value, methods_only)
-  for _ = 1, 10 do
-    if type(value) == "table" then
-      for key, field in next, value do
-        if type(key) == "string" and key:find "^[%a_][%w_]*$" and (not methods_only or type(field) == "function") then
-          names[key] = true
-        end
-      end
-    end
-    local metatable = debug.getmetatable(value)
-    value = type(metatable) == "table" and rawget(metatable, "__index") or nil
-    if value == nil then
-      return
-    end
-  end
-end
-
--- Follows a.b.c without calling anything but ctz's own loading of modules.
-local function resolve(path)
-  local value = env
-  for name in path:gmatch "[%a_][%w_]*" do
-    if value == env then
-      value = rawget(env, name)
-      if value == nil then
-        value = rawget(_G, name)
-      end
-    elseif value == ctz then
-      value = ctz[name]
-    elseif type(value) == "table" then
-      value = rawget(value, name)
-    else
-      return nil
-    end
-    if value == nil then
-      return nil
-    end
-  end
-  return value
-end
-
-local function documented_names(names, prefix)
-  for _, name in ipairs(doctext().names()) do
-    local rest = name:sub(1, #prefix) == prefix and name:sub(#prefix + 1)
-    if rest and rest:find "^[%a_][%w_]*$" then
-      names[rest] = true
-    end
-  end
-end
-
-local function complete(word)
-  local before, path, separator, start = word:match "^(.-)([%a_][%w_%.]*)([%.:])([%a_]?[%w_]*)$"
-  local names = {}
-  if path then
-    local value = resolve(path)
-    if value ~= nil then
-      add_names(names, value, separator == ":")
-    end
-    if path:match "^ctz" then
-      documented_names(names, path .. separator)
-    end
-  else
-    before, start = word:match "^(.-)([%a_]?[%w_]*)$"
-    path, separator = "", ""
-    add_names(names, env)
-    add_names(names, _G)
-    for keyword in pairs(keywords) do
-      names[keyword] = true
-    end
-  end
-  local found = {}
-  for name in pairs(names) do
-    if name:sub(1, #start) == start then
-      found[#found + 1] = before .. path .. separator .. name
-    end
-  end
-  table.sort(found)
-  return found
-end
-
--- --- history -------------------------------------------------------------------------------------
-
-local history = { lines = {} }
-
-local function history_path()
-  local state = ctz.env.XDG_STATE_HOME
-  if not state or state:sub(1, 1) ~= "/" then
-    state = ctz.env.HOME and ctz.env.HOME .. "/.local/state"
-  end
-  return state and state .. "/ctz/history"
-end
-
-function history.add(line)
-  if line == history.lines[#history.lines] or line:find "^%s*$" then
-    return
-  end
-  core.remember(line)
-  if not line:find "secret" then -- what is typed into ctz.secret is not written down
-    history.lines[#history.lines + 1] = line
-  end
-end
-
-function history.load()
-  local path = history_path()
-  local text = path and ctz.try(ctz.fs.read, path)
-  for line in (text or ""):gmatch "[^\n]+" do
-    history.add(line)
-  end
-end
-
-function history.save()
-  local path = history_path()
-  if not path or #history.lines == 0 then
-    return
-  end
-  local first = math.max(1, #history.lines - HISTORY_MAX + 1)
-  local _, err = ctz.try(function()
-    ctz.fs.mkdir(path:match "^(.*)/", { parents = true, mode = "0700" })
-    ctz.fs.write(path, table.concat(history.lines, "\n", first) .. "\n", { mode = "0600" })
-    return true
-  end)
-  if err then
-    complain("the history is not kept: " .. tostring(err.message))
-  end
 end
 
 -- --- commands of the prompt ------------------------------------------------------------------------
 
-local quit = false
 local commands = {}
 
-commands.help = function()
+function commands.help()
   print [[
 ?NAME            the reference of a function, module or error kind: ?ctz.fs.read
 help(VALUE)      the same, of a value
@@ -268,10 +107,11 @@ _                the last value
 .time CODE       run code and say how long it took
 .tasks           tasks that have not ended
 .quit            end the session (or Ctrl-D)
-Tab completes names. Ctrl-C cancels what runs, or the line. Waiting works at the prompt.]]
+Tab completes names. Ctrl-R looks for what is typed in the history. Ctrl-C cancels what runs, or
+the line. Waiting works at the prompt.]]
 end
 
-commands.tasks = function()
+function commands.tasks()
   for _, other in ipairs(task.tasks()) do
     if other.id ~= 1 then
       print(("task %d at %s: %s, %.1f s"):format(other.id, other.at or "?", other.doing, other.age))
@@ -279,92 +119,112 @@ commands.tasks = function()
   end
 end
 
-commands.quit = function()
-  quit = true
+function commands.quit(session)
+  session.ends = true
 end
 
-commands.load = function(path)
-  local chunk, message = loadfile(path, "t", env)
-  if not chunk then
-    complain(message)
+function commands.load(session, path)
+  if path == "" then
+    complain ".load needs the path of a file"
     return
   end
-  evaluate(chunk)
+  local chunk, message = loadfile(path, "t", session.env)
+  if chunk then
+    session:evaluate(chunk)
+  else
+    complain(message)
+  end
 end
 
-commands.time = function(source)
-  local chunk, message = compile(source)
+function commands.time(session, source)
+  local chunk, message = chunks.compile(source, session.env)
   if not chunk then
     complain(message)
     return
   end
   local start = ctz.time.monotonic()
-  evaluate(chunk)
+  session:evaluate(chunk)
   print(("%.3f s"):format(ctz.time.monotonic() - start))
 end
 
-local function run_command(line)
-  local name, rest = line:match "^%.(%a+)%s*(.-)%s*$"
-  if not commands[name] then
+-- A command works like an evaluation, but for what it evaluates itself.
+function Session:command(line)
+  local name, rest = line:match "^%s*%.(%a+)%s*(.-)%s*$"
+  local command = commands[name]
+  if not command then
     complain((".%s is not a command of the prompt; .help lists them"):format(name))
     return
   end
-  commands[name](rest)
+  local ok, err = pcall(command, self, rest)
+  if not ok then
+    complain(error_text(err))
+  end
 end
 
 -- --- the session -----------------------------------------------------------------------------------
 
--- Reads lines until they are a chunk. Returns it, or nil when there is nothing to evaluate; ends the
--- session at the end of input.
-local function read_chunk()
-  local source
-  while true do
-    local line = core.read(source and MORE or PROMPT)
-    if line == nil then
-      quit = true
-      return nil
-    elseif line == false then -- Ctrl-C
-      return nil
-    end
-    history.add(line)
-    if not source and line:find "^%s*%?" then
-      show_doc(line:match "^%s*%?%s*(.-)%s*$")
-      return nil
-    elseif not source and line:find "^%s*%.%a" then
-      run_command(line:match "^%s*(.*)$")
-      return nil
-    end
-    source = source and source .. "\n" .. line or line
-    if not source:find "%S" then
-      return nil
-    end
-    local chunk, message, unfinished = compile(source)
-    if chunk then
-      return chunk
-    elseif not unfinished then
-      complain(message)
-      return nil
-    end
+function Session:complete(line, columns)
+  local complete = require("ctz.cmd.repl_complete").complete
+  local ok, insert, list = pcall(complete, line:match "[^\n]*$", self.env, columns)
+  if not ok or not insert then
+    self.terminal:beep()
+  elseif insert ~= "" then
+    self.terminal:insert(insert)
+  elseif list then
+    self.terminal:show(list)
   end
 end
 
-local function interactive()
-  print(("ctz %s  Lua 5.4  .help shows what this prompt can do"):format(tostring(ctz.version)))
-  core.completer(complete)
-  history.load()
-  while not quit do
-    local chunk = read_chunk()
-    if chunk then
-      evaluate(chunk)
+-- Does what was typed in all; false when more lines are needed.
+function Session:take(source)
+  if not source:find "%S" then
+    return true
+  elseif source:find "^%s*%?" then
+    self:evaluate(show_doc, source:match "^%s*%?%s*(.-)%s*$")
+  elseif source:find "^%s*%.%a" then
+    self:command(source)
+  else
+    local chunk, message, unfinished = chunks.compile(source, self.env)
+    if unfinished then
+      return false
+    elseif chunk then
+      self:evaluate(chunk)
+    else
+      complain(message)
     end
   end
-  history.save()
+  self.history:add(source)
+  return true
+end
+
+-- Reads lines until they are an input, and does it.
+function Session:step()
+  local source
+  repeat
+    local event, text, columns = self.terminal:read(source and MORE or PROMPT)
+    if event == "complete" then
+      self:complete(text, columns)
+    elseif event == "line" then
+      source = source and source .. "\n" .. text or text
+    end
+    self.ends = self.ends or event == "end"
+  until event == "end" or event == "interrupt" or (event == "line" and self:take(source))
+end
+
+local function interactive()
+  local terminal <close> = core.open()
+  local session = setmetatable({ terminal = terminal, env = new_env(), the_end = channel.channel() }, Session)
+  print(("ctz %s  Lua 5.4  .help shows what this prompt can do"):format(tostring(ctz.version)))
+  session.history = require("ctz.cmd.repl_history").open(terminal)
+  repeat
+    session:step()
+  until session.ends
 end
 
 -- Input that is no terminal is a script.
 local function script()
   local source = io.read "a"
-  local chunk, message = text_of(source, "=stdin", env)
+  local chunk, message = load_door.text(source, "=stdin", new_env())
   if not chunk then
     error(ctz.error { kind = "usage", message = message, exit_status = 4 }, 0)
   end
@@ -373,13 +233,11 @@ end
 
 return {
   run = function()
-    if not core.is_terminal() then
+    if core.is_terminal() then
+      interactive()
+    else
       script()
-      return 0
     end
-    ctz.defer(core.close)
-    interactive()
     return 0
   end,
-  complete = complete,
 }
