@@ -5,6 +5,14 @@
 ---@class ctz.registry
 local registry = {}
 
+registry.credentials = {}
+
+---Who the user is at a registry: from config.json of docker (auths, credHelpers, credsStore), then from auth.json of podman and skopeo, as docker login and podman login wrote them. Nil when nobody is logged in there.
+---@async
+---@param host string  "ghcr.io", "localhost:5000", "docker.io"; "ghcr.io/owner/name" finds also what auth.json keeps for a part of a registry
+---@return {username: string?, password: ctz.secret?, identity_token: ctz.secret?}?
+function registry.credentials.get(host) end
+
 registry.reference = {}
 
 ---@class ctz.registry.reference.format.opts
