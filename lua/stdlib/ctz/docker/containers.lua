@@ -190,7 +190,8 @@ end
 --- @example local _, err = ctz.try(ctz.docker.containers.create, {image="busybox", memory="1g"})
 --- @example assert(err.kind == "usage" and err.message:find "memory")
 function containers.create(client, settings)
-  return require("ctz.docker.create").create(client, "docker.containers.create", config.new(settings, "docker.containers.create"), "never")
+  local op <const> = "docker.containers.create"
+  return require("ctz.docker.create").create(client, op, config.new(settings, op), "never")
 end
 
 --- ctz.docker.containers.start(container, opts?) -> boolean
