@@ -19,8 +19,12 @@ local function config(given)
   return require("ctz.docker.config").config(given)
 end
 
--- Short forms: name -> collection.
-local shorts <const> = { run = "containers" }
+-- Functions that stand beside the collections, and where they are.
+local functions <const> = {
+  build_containers = "ctz.docker.manage",
+  manage = "ctz.docker.manage",
+  run = "ctz.docker.containers",
+}
 
 local function open(client)
   return setmetatable({ config = config }, {
@@ -29,8 +33,8 @@ local function open(client)
       local value
       if collections[name] then
         value = bind(require(collections[name]), client)
-      elseif shorts[name] then
-        value = self[shorts[name]][name]
+      elseif functions[name] then
+        value = bind(require(functions[name]), client)[name]
       end
       rawset(self, name, value)
       return value
