@@ -44,11 +44,11 @@ end
 
 local progress <close> = ctz.ui.progress { title = ("%s to %s"):format(p.from, p.to), unit = "bytes" }
 local bytes = 0
-local files = holder(source, p.from):copy_out "/volume/."
-holder(target, p.to):copy_in("/volume", function()
+local files <close> = holder(source, p.from):copy_out "/volume"
+holder(target, p.to):copy_in(function()
   local chunk = files:read()
   bytes = bytes + #(chunk or "")
   progress:set(bytes)
   return chunk
-end)
+end, "/", { keep_owner = true })
 progress:done(("%s copied"):format(ctz.ui.bytes(bytes)))

@@ -5,6 +5,12 @@
 ---@class ctz.docker
 local docker = {}
 
+---Builds an image as ctz.docker.build does and returns its record: {image_name, image_id, build_time (seconds), size_mb (of 1,000,000 bytes), layers, warnings}. What a scan or an optimization would say (security_scan_passed, vulnerabilities_found, optimization_applied) is nil: neither was done.
+---@async
+---@param opts table  of ctz.docker.build
+---@return table
+function docker.build_containers(opts) end
+
 ---@class ctz.docker.config.config
 ---@field image string  "alpine:3.20", or the id of an image
 ---@field name? string
@@ -95,6 +101,30 @@ function docker.containers.attach(container, opts) end
 ---@return string
 function docker.containers.commit(container, opts) end
 
+---@class ctz.docker.containers.copy_in.opts
+---@field keep_owner? boolean  user and group as here or in the stream; default root
+
+---Copies a file or a folder of this machine into a container, which need not run, as `docker cp` does: into `path` when that is a folder, else as `path`; "DIR/." means what is in DIR. A function as source gives the pieces of a tar stream that is unpacked in the folder `path`.
+---@async
+---@param container string|ctz.docker.container  name, id or object
+---@param source string|fun(): string?  a path here, or pieces of a tar stream until nil
+---@param path string  in the container, from its root
+---@param opts? ctz.docker.containers.copy_in.opts
+---@return true
+function docker.containers.copy_in(container, source, path, opts) end
+
+---@class ctz.docker.containers.copy_out.opts
+---@field keep_owner? boolean  user and group as in the container; default who runs this
+
+---Copies a file or a folder out of a container, which need not run, as `docker cp` does: into `target` when that is a folder, else as `target`; "DIR/." means what is in DIR. Nothing is written outside of it, whatever the container holds. Without target it returns the tar stream: read(), chunks(), close(); its entries begin with the last name of the path.
+---@async
+---@param container string|ctz.docker.container  name, id or object
+---@param path string  in the container, from its root
+---@param target? string  a path here
+---@param opts? ctz.docker.containers.copy_out.opts
+---@return {path: string}
+function docker.containers.copy_out(container, path, target, opts) end
+
 ---Makes a container and does not start it.
 ---@async
 ---@param config table|ctz.docker.config  as of ctz.docker.config
@@ -127,6 +157,16 @@ function docker.containers.diff(container) end
 ---@param opts ctz.docker.containers.exec.opts
 ---@return {exit_code: integer, stdout: string, stderr: string}
 function docker.containers.exec(container, opts) end
+
+---@class ctz.docker.containers.export.opts
+---@field to? string  path of the tar file
+
+---All files of a container as a tar stream: read(), chunks(), close(). With `to` it is saved as this file, which appears when it is complete, and {path=} is returned.
+---@async
+---@param container string|ctz.docker.container  name, id or object
+---@param opts? ctz.docker.containers.export.opts
+---@return table|stream
+function docker.containers.export(container, opts) end
 
 ---The object of a container, nil when there is none.
 ---@async
@@ -339,6 +379,18 @@ function docker.containers.wait(container, opts) end
 ---@param opts ctz.docker.containers.wait_until.opts
 ---@return true
 function docker.containers.wait_until(container, opts) end
+
+---@class ctz.docker.manage.opts
+---@field operation string  create run start stop restart kill pause unpause remove logs inspect
+---@field container? string|ctz.docker.container  not for create and run, which make one
+---@field config? table  of create and run: as of ctz.docker.config; else the options of the operation
+---@field check? boolean  false: a failure is a record with success=false
+
+---One operation on a container, as a record: {operation, container_name, container_id, success, status, execution_time (seconds), logs (of the operation logs), error_message}. A failure raises like every other, with the record as err.result; with check=false the record is returned.
+---@async
+---@param opts ctz.docker.manage.opts
+---@return table
+function docker.manage(opts) end
 
 docker.networks = {}
 

@@ -247,12 +247,13 @@ local function decode(answer)
   return body
 end
 
--- client:call(method, path, opts) -> value, status: the decoded answer, nil when it has no body.
--- opts: op, target (for errors), query, json | body, headers, timeout, ok = {status = true},
--- reads = true: it changes nothing whatever its method.
+-- client:call(method, path, opts) -> value, status, headers: the decoded answer, nil when it has no
+-- body. opts: op, target (for errors), query, json | body (text or function), headers, timeout,
+-- ok = {status = true}, reads = true: it changes nothing whatever its method.
 function Client:call(method, path, opts)
   local url = url_of(self, path, opts)
-  local done, answer = pcall(core.request, url, with_json(http_options(self, method, opts), opts.json))
+  local request = type(opts.body) == "function" and http.request or core.request
+  local done, answer = pcall(request, url, with_json(http_options(self, method, opts), opts.json))
   if not done then
     error(transport_error(self, answer, opts), 0)
   end
@@ -260,7 +261,7 @@ function Client:call(method, path, opts)
   if (status >= 300 or status < 200) and not (opts.ok and opts.ok[status]) then
     error(engine_error(words_of(answer.body), opts, status), 0)
   end
-  return decode(answer), status
+  return decode(answer), status, answer.headers
 end
 
 local function read_all(stream)
@@ -275,16 +276,17 @@ local function read_all(stream)
   return concat(parts)
 end
 
--- client:stream(method, path, opts) -> a stream of ctz.http. A body may be a function.
+-- client:stream(method, path, opts) -> a stream of ctz.http. A body may be a function. With opts.to
+-- the answer is saved as this file, which appears when it is whole.
 function Client:stream(method, path, opts)
   local url = url_of(self, path, opts)
   local options = with_json(http_options(self, method, opts), opts.json)
-  options.stream, options.on_progress = true, opts.on_progress
+  options.stream, options.to, options.on_progress = not opts.to, opts.to, opts.on_progress
   local done, stream = pcall(http.request, url, options)
   if not done then
     error(transport_error(self, stream, opts), 0)
   elseif stream.status >= 300 then
-    error(engine_error(words_of(read_all(stream)), opts, stream.status), 0)
+    error(engine_error(words_of(stream.body or read_all(stream)), opts, stream.status), 0)
   end
   return stream
 end
