@@ -134,6 +134,52 @@ TEST(removal_stays_inside_the_tree)
     ctz_error_clear(&err);
 }
 
+// The next openat of a directory of this name finds that somebody has put a link in its place.
+static struct {
+    const char *name, *path, *target; // name: NULL when nothing is planned
+} swap;
+
+int __real_openat(int folder, const char *name, int flags, ...);
+int __wrap_openat(int folder, const char *name, int flags, ...);
+
+int __wrap_openat(int folder, const char *name, int flags, ...)
+{
+    if (swap.name && strcmp(name, swap.name) == 0) {
+        swap.name = NULL;
+        assert_int_equal(rmdir(swap.path), 0);
+        assert_int_equal(symlink(swap.target, swap.path), 0);
+    }
+    return __real_openat(folder, name, flags);
+}
+
+// Was the name that removal descends into swapped for a link, and did removal then stop there?
+static void assert_swap_is_seen(void **state, const char *name, const char *path)
+{
+    struct ctz_error err = {0};
+    const char *outside = scratch_path(*state, "outside");
+    assert_int_equal(ctz_files_mkdir(path, 0777, true, &err), 0);
+    swap.name = name;
+    swap.path = path;
+    swap.target = outside;
+    assert_int_equal(ctz_files_remove(scratch_path(*state, "tree"), true, NULL, &err), -1);
+    assert_null(swap.name);
+    assert_non_null(err.cause);
+    assert_string_equal(err.cause->code, "ENOTDIR");
+    assert_int_equal(scratch_count(outside), 1);
+    assert_int_equal(unlink(path), 0);
+    ctz_error_clear(&err);
+}
+
+TEST(removal_does_not_follow_a_link_that_takes_the_place_of_a_folder_meanwhile)
+{
+    struct ctz_error err = {0};
+    assert_int_equal(ctz_files_mkdir(scratch_path(*state, "outside"), 0777, false, &err), 0);
+    scratch_write(scratch_path(*state, "outside/f"), "x", 1);
+    assert_swap_is_seen(state, "sub", scratch_path(*state, "tree/sub"));
+    assert_int_equal(rmdir(scratch_path(*state, "tree")), 0);
+    assert_swap_is_seen(state, scratch_path(*state, "tree"), scratch_path(*state, "tree"));
+}
+
 TEST(removal_needs_few_descriptors_at_any_depth)
 {
     char here[PATH_MAX];
@@ -231,6 +277,7 @@ int main(void)
         SCRATCH_TEST(failed_append_takes_its_part_back),
         SCRATCH_TEST(content_is_read_up_to_the_cap_and_not_beyond),
         SCRATCH_TEST(removal_stays_inside_the_tree),
+        SCRATCH_TEST(removal_does_not_follow_a_link_that_takes_the_place_of_a_folder_meanwhile),
         SCRATCH_TEST(removal_needs_few_descriptors_at_any_depth),
         SCRATCH_TEST(walk_gives_each_entry_once_in_order),
         SCRATCH_TEST(copy_of_a_tree_appears_whole_or_not_at_all),
