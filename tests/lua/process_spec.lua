@@ -640,6 +640,51 @@ describe("ctz.process.spawn", function()
     assert.same({ "a", "b", "c" }, got)
   end)
 
+  -- The first read is made before the second; returns what both got.
+  local function read_both(child, first, second, meanwhile)
+    local greedy, patient
+    ctz.scope(function()
+      ctz.spawn(function()
+        greedy = table.pack(pcall(child.read, child, table.unpack(first)))
+      end)
+      ctz.spawn(function()
+        patient = table.pack(child:read(second))
+      end)
+      ctz.sleep(0.01)
+      meanwhile()
+    end)
+    return greedy, patient
+  end
+
+  it("serves the reader behind a greedy one with what that leaves", function()
+    local child <close> = spawn({ "cat" }, { stdin = "pipe" })
+    local much = ("x"):rep(300000) -- more than is read ahead
+    local greedy, patient = read_both(child, { #much }, "l", function()
+      child:write(much .. "left\n")
+    end)
+    assert.is_true(greedy[1] and greedy[2] == much)
+    assert.equal("left", patient[1])
+  end)
+
+  it("serves the reader behind a greedy one that gives up with what is there", function()
+    local child <close> = spawn({ "cat" }, { stdin = "pipe" })
+    local greedy, patient = read_both(child, { 1000, { timeout = 0.2 } }, "l", function()
+      child:write "there\n"
+    end)
+    assert.equal("timeout", greedy[2].kind)
+    assert.equal("there", patient[1])
+  end)
+
+  it("serves the reader behind one that takes all with the end", function()
+    local child <close> = spawn({ "cat" }, { stdin = "pipe" })
+    local greedy, patient = read_both(child, { "a" }, "l", function()
+      child:write "one\ntwo\n"
+      child:close_stdin()
+    end)
+    assert.equal("one\ntwo\n", greedy[2])
+    assert.is_nil(patient[1])
+  end)
+
   it("skips a reader that has gone", function()
     local child <close> = spawn({ "cat" }, { stdin = "pipe" })
     assert.equal("timeout", failure(child.read, child, "l", { timeout = 0.02 }).kind)
