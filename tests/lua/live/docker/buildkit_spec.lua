@@ -104,6 +104,38 @@ describe("the session of a build #live", function()
     assert.matches("FALLBACK%-4711", said.log)
   end)
 
+  -- A session over TLS: which of client's ways were taken?
+  local function ways_over_tls(protocols)
+    local key, certificate = folder .. "/key.pem", folder .. "/certificate.pem"
+    ctz.process.run { "openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-keyout", key, "-out", certificate,
+      "-days", "2", "-subj", "/CN=engine", "-addext", "subjectAltName=IP:127.0.0.1" }
+    local command = { "tests/testbed/tls_front.py", engine.socket(), certificate, key, table.unpack(protocols) }
+    local front <close> = ctz.process.spawn(command, { stdin = "pipe" })
+    local secure = clients.new { host = "tcp://127.0.0.1:" .. front:read "l", tls = { ca = certificate } }
+    local ways = {}
+    local session <close> = buildkit.open(setmetatable({
+      connect = function(_, ...)
+        ways[#ways + 1] = "connect"
+        return secure:connect(...)
+      end,
+      upgrade = function(_, ...)
+        ways[#ways + 1] = "upgrade"
+        return secure:upgrade(...)
+      end,
+    }, { __index = secure }), { secrets = { x = "over-tls" } })
+    local said = build(from("RUN --mount=type=secret,id=x : " .. #protocols .. "; tr a-z A-Z </run/secrets/x"), session)
+    assert.equal("OVER-TLS", said.log)
+    return ways
+  end
+
+  it("goes over TLS with HTTP/2", function()
+    assert.same({ grpc and "connect" or "upgrade" }, ways_over_tls { "h2", "http/1.1" })
+  end)
+
+  it("goes the old way over TLS when the other side offers no HTTP/2, as dockerd does", function()
+    assert.same(grpc and { "connect", "upgrade" } or { "upgrade" }, ways_over_tls {})
+  end)
+
   it("gives a step its secrets, from texts, secrets and functions that wait", function()
     local asked = {}
     local session <close> = buildkit.open(client, {
