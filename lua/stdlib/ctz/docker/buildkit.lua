@@ -127,8 +127,10 @@ local function answer_secret(session, id, name)
 end
 
 local function answer_credentials(session, id, host)
-  local auth = session.auth and session.auth(host == HUB and "docker.io" or host) or {}
-  session.handle:credentials(id, auth.username or "", auth.secret and secret(auth.secret) or "")
+  local found = session.auth and session.auth(host == HUB and "docker.io" or host) or {}
+  local token = found.identity_token
+  local password = token or found.password
+  session.handle:credentials(id, not token and found.username or "", password and secret(password) or "")
 end
 
 local answers <const> = { secret = answer_secret, credentials = answer_credentials }
@@ -202,9 +204,9 @@ end
 -- Opens a session and serves it as a background task of the current scope, until it is closed or the
 -- scope ends: `local session <close> = buildkit.open(client, {...})`, then POST /build with
 -- version=2 and session=session.id. secrets: id -> text, ctz.secret or function(id) -> one of both
--- (nil: there is none). auth(host) -> {username=, secret=} or nil: with a token as secret no
--- username; docker.io is asked for under this name. Afterwards session.missing lists the ids that
--- were asked for and not there, session.err is the first failure of a function or of the connection.
+-- (nil: there is none). auth(host) -> what ctz.registry.credentials.get gives: {username=, password=},
+-- {identity_token=} or nil. Afterwards session.missing lists the ids that were asked for and not
+-- there, session.err is the first failure of a function or of the connection.
 local function open(client, opts)
   local op = opts.op or "docker.build"
   options.check(op, opts, { op = "string", target = "string", secrets = "table", auth = "function" })
