@@ -81,7 +81,8 @@ describe("containers.copy_in and copy_out #live", function()
     sh "mkdir -p /data/sub; echo one > /data/one; echo two > /data/sub/two; ln -s one /data/link"
     for i, pair in ipairs {
       { "/data", "new" }, { "/data", "there" }, { "/data/.", "there" }, { "/data/.", "new2" },
-      { "/data/one", "file" }, { "/data/one", "there" }, { "/data/one", "no/" }, { "/data/link", "link" }, { "/missing", "x" }, { "/data", "file" },
+      { "/data/one", "file" }, { "/data/one", "there" }, { "/data/one", "no/" }, { "/data/link", "link" },
+      { "/missing", "x" }, { "/data", "file" },
     } do
       for _, who in ipairs { "ours", "theirs" } do
         ctz.fs.mkdir(here(who .. "/there"), { parents = true })
