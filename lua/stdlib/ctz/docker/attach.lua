@@ -175,7 +175,7 @@ local function call_with_lines(self, functions)
   for line in next_line, self do
     local fn = functions[line.stream]
     if fn then
-      fn(line.text, line)
+      fn(line.text)
     end
   end
 end

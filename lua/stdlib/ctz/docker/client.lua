@@ -111,14 +111,15 @@ local function transport_error(self, err, opts)
   local host, source = self.endpoint.host, self.endpoint.source
   local refused = err.code == "EACCES"
   local words = err.message:gsub("^%u+ http%S+: ", "")
+  local broke_off = err.kind == "protocol" and words:find("truncated", 1, true) ~= nil -- it was stopped
   return new_error {
-    kind = refused and "denied" or err.kind,
+    kind = refused and "denied" or broke_off and "unreachable" or err.kind,
     op = opts.op,
     message = ("the engine at %s%s: %s"):format(host, source and " (" .. source .. ")" or "", words),
     hint = refused and "be a member of the group docker, or run as root" or hints[err.code] or err.hint,
     target = opts.target or host,
     code = err.code,
-    retryable = err.retryable,
+    retryable = broke_off or err.retryable,
   }
 end
 
