@@ -243,6 +243,7 @@ describe("ctz.docker.config", function()
     { "ulimits", { nofile = "20:10" }, "the soft limit is more than the hard limit" },
     { "ulimits", { nofile = "1:2:3" }, "expected limits such as" },
     { "ulimits", { "nofile" }, "expected a limit such as" },
+    { "ulimits", { nofiles = 5 }, "no limit is called \"nofiles\"; did you mean 'nofile'?" },
     { "ulimits", { nofile = {} }, "it needs a name and a limit" },
     { "caps", { add = { "NET ADMIN" } }, "expected a capability such as" },
     { "caps", { "ALL" }, "its fields have names: add, drop" },
@@ -300,6 +301,50 @@ describe("ctz.docker.config", function()
     local _, err = pcall(configs.new, given, "docker.run", { "check", "timeout" })
     assert.equal("docker.run", err.op)
     assert.matches("did you mean 'check'", err.message, 1, true)
+  end)
+
+  it("raises usage and nothing else for garbage, and reads its own form as the same", function()
+    local random = math.random
+    math.randomseed(42)
+    local leaves = {
+      "", "a", "x:y", "8080:80", "/a:/b", ":", "=", "a=b", ",", '"', "-1", 0, -1, 1.5, 0 / 0, math.huge,
+      math.mininteger, true, false, json.null, ctz.secret "tok-config-12345", print, io.stdout, "/", ".",
+      "host", "container:", "\0", "[::1]:1:2", "1-2:3-4", "%s%n",
+      "type=bind,source=/a,target=/b", "512m", "1m30s", {}, "/dev/x:/dev/y:rwm",
+    }
+    local keys = {
+      1, 2, 3, 5, "a", "name", "source", "target", "type", "bind", "volume", "command", "soft", "add", "published",
+      "aliases", "address", "memory_limit", "interval", "", "a=b", true, 1.5, -1, {}, "value", "count", "labels",
+      "mode",
+    }
+    local function garbage(depth)
+      local value = leaves[random(#leaves)]
+      if depth > 0 and random() < 0.55 then
+        value = {}
+        for _ = 1, random(0, 4) do
+          value[keys[random(#keys)]] = garbage(depth - 1)
+        end
+      end
+      return value
+    end
+    local right = 0
+    for _ = 1, 4000 do
+      local given = { image = "alpine", [configs.names[random(#configs.names)]] = garbage(3) }
+      local ok, read = pcall(configs.new, given)
+      if ok then
+        right = right + 1
+        assert.equal(ctz.inspect(read), ctz.inspect(configs.new(plain(read))))
+        for _, word in ipairs((read:to_run_args())) do
+          assert.not_matches("tok-config", word, 1, true)
+        end
+        local made, err = pcall(read.to_api, read, "1.41")
+        assert.is_true(made or err.kind == "unsupported" or err.kind == "usage")
+      else
+        assert.equal("usage", read.kind)
+        assert.not_matches("tok-config", read.message, 1, true)
+      end
+    end
+    assert.is_true(right > 100)
   end)
 
   it("reads large and odd tables in good time", function()

@@ -45,9 +45,23 @@ end
 local ContainerConfig = { __name = "ctz.docker.ContainerConfig" }
 ContainerConfig.__index = ContainerConfig
 
+local op_of = setmetatable({}, { __mode = "k" }) -- for errors of a description that was read: who read it
+
 -- --- reading -----------------------------------------------------------------------------------
 
+local function are_known(given)
+  for key in pairs(given) do
+    if not by_name[key] then
+      return false
+    end
+  end
+  return true
+end
+
 local function check_names(given, also, problems)
+  if are_known(given) then -- nearly always
+    return
+  end
   local known = { table.unpack(names) }
   table.move(also, 1, #also, #known + 1, known)
   local strangers = {}
@@ -83,7 +97,7 @@ local function new(given, op, also)
       config[field.name] = field.read(value, field.name, problems)
     end
   end
-  if given.image == nil then
+  if given.image == nil or given.image == json.null then
     problems:usage("image", "it is required")
   end
   for _, field in ipairs(fields) do
@@ -92,6 +106,7 @@ local function new(given, op, also)
     end
   end
   problems:raise(op)
+  op_of[config] = op
   return setmetatable(config, ContainerConfig)
 end
 
@@ -217,7 +232,7 @@ function ContainerConfig:to_api(api_version)
   end
   process.streams_to_api(self, body)
   networks.to_api(self, body)
-  body.problems:raise(OP)
+  body.problems:raise(op_of[self])
   local result = body.Config
   result.HostConfig, result.NetworkingConfig = body.HostConfig, body.NetworkingConfig
   return result, body.query
@@ -236,7 +251,7 @@ end
 function ContainerConfig:networks_after(api_version)
   local body = new_body(api_version)
   local result = networks.after(self, body)
-  body.problems:raise(OP)
+  body.problems:raise(op_of[self])
   return result
 end
 

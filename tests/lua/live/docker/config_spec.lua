@@ -287,4 +287,16 @@ describe("docker.config #live", function()
       end
     end)
   end
+
+  it("runs the same process, which gets its secret, while no argument has it", function()
+    local given = ctz.docker.config {
+      image = image, remove = true, entrypoint = { "sh", "-c" },
+      command = { 'echo "$0 $#"; echo $TOKEN | tr a-z A-Z', "zero" },
+      environment = { TOKEN = ctz.secret "swordfish-7", PATH = "/bin" },
+    }
+    local args, env, notes = given:to_run_args()
+    assert.same({}, notes)
+    assert.not_matches("swordfish", table.concat(args, " "), 1, true)
+    assert.equal("zero 0\nSWORDFISH-7", docker({ "run", table.unpack(args) }, env))
+  end)
 end)

@@ -48,7 +48,7 @@ local function read_words(value, where, problems)
       { hint = ('{"sh", "-c", %q} runs it in a shell'):format(value) })
     return nil
   elseif value == "" then
-    return {}
+    return json.array {}
   end
   return words(value, where, problems)
 end
@@ -256,10 +256,10 @@ end
 
 -- --- streams -----------------------------------------------------------------------------------
 
--- true, or what the process reads: a text, a secret, {file=} or {text=}.
+-- true, or what the process reads: a text, a secret, a function that gives pieces, {file=} or {text=}.
 local function read_stdin(value, where, problems)
   local kind = type(value)
-  if kind == "boolean" or kind == "string" or read.is_secret(value) then
+  if kind == "boolean" or kind == "string" or kind == "function" or read.is_secret(value) then
     return value
   elseif kind == "table" and (type(value.file) == "string" or value.text ~= nil) then
     return value

@@ -3,9 +3,10 @@
 -- Source: Docker Engine API v1.41, Resources; docker/cli, opts/ulimit.go, opts/gpus.go.
 local json = require "ctz.json"
 local read = require "ctz.docker.config.read"
-local sorted_keys = require("ctz.problems").sorted_keys
+local problems_of = require "ctz.problems"
 local units = require "ctz.docker.units"
 
+local sorted_keys, suggestion = problems_of.sorted_keys, problems_of.suggestion
 local ipairs, math_type, tonumber, tostring, type = ipairs, math.type, tonumber, tostring, type
 
 local SHARES_OF_A_CPU <const> = 1024
@@ -151,6 +152,16 @@ end
 
 -- --- ulimits -----------------------------------------------------------------------------------
 
+-- Source: github.com/docker/go-units, ulimit.go
+local ULIMITS <const> = {
+  "core", "cpu", "data", "fsize", "locks", "memlock", "msgqueue", "nice", "nofile", "nproc", "rss", "rtprio",
+  "rttime", "sigpending", "stack",
+}
+local is_ulimit <const> = {}
+for _, name in ipairs(ULIMITS) do
+  is_ulimit[name] = true
+end
+
 local limit <const> = read.integer(-1)
 local read_limits <const> = read.record({
   { "name", read.filled }, { "soft", limit }, { "hard", limit },
@@ -175,6 +186,9 @@ local function read_limit(name, value, where, problems)
   limits.hard = limits.hard or limits.soft
   if not limits.soft or not limits.name then
     return value.soft == nil and value.hard == nil and problems:usage(where, "it needs a name and a limit") or nil
+  elseif not is_ulimit[limits.name] then
+    return problems:usage(where, "no limit is called %s; %s", (read.show(limits.name)),
+      suggestion(limits.name, ULIMITS))
   elseif limits.hard >= 0 and (limits.soft > limits.hard or limits.soft < 0) then
     return problems:usage(where, "the soft limit is more than the hard limit")
   end
