@@ -9,33 +9,13 @@ includes this script's own size. A goal is a ratio to the peer or a bound of its
 import json
 import os
 import shutil
-import statistics
-import subprocess
 import sys
 import tempfile
-import time
+
+from table import measure, median, peak, row, show
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 CTZ = os.path.abspath(sys.argv[1]) if len(sys.argv) > 1 else os.path.join(HERE, "../build/release/bin/ctz")
-
-
-def measure(command):
-    start = time.monotonic()
-    process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE)
-    output = process.stdout.read()
-    _, status, usage = os.wait4(process.pid, 0)
-    wall = time.monotonic() - start
-    process.returncode = os.waitstatus_to_exitcode(status)
-    if process.returncode != 0:
-        raise SystemExit(f"{command} ended with {process.returncode}")
-    return {"wall": wall, "cpu": usage.ru_utime + usage.ru_stime, "out": output.decode()}
-
-
-def peak(command):
-    """Peak resident memory in MB."""
-    timed = subprocess.run(["/usr/bin/time", "-f", "%M", *command], stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
-                           stderr=subprocess.PIPE, check=True)
-    return int(timed.stderr.split()[-1]) / 1024
 
 
 def once(command):
@@ -43,8 +23,7 @@ def once(command):
 
 
 def medians(command, runs):
-    return {key: statistics.median(run[key] for run in runs) for key in ("wall", "cpu")} | {
-        "rss": peak(command), "out": runs[-1]["out"]}
+    return median(runs) | {"rss": peak(command)}
 
 
 def pair(ours, peer, runs):
@@ -53,27 +32,6 @@ def pair(ours, peer, runs):
     measure(peer)
     both = [(measure(ours), measure(peer)) for _ in range(runs)]
     return medians(ours, [a for a, _ in both]), medians(peer, [b for _, b in both])
-
-
-rows = []
-
-
-def row(name, ours, peer_name=None, peer=None, goal="", ok=None, extra=""):
-    rows.append((name, ours, peer_name, peer, goal, ok, extra))
-
-
-def number(value):
-    return f"{value * 1000:8.1f} ms" if value < 1 else f"{value:8.2f} s "
-
-
-def show():
-    print(f"{'what':34} {'who':12} {'wall':>11} {'cpu':>11} {'peak':>9}  {'ratio':>6}  goal")
-    for name, ours, peer_name, peer, goal, ok, extra in rows:
-        ratio = f"{ours['wall'] / peer['wall']:6.2f}" if peer else " " * 6
-        verdict = "" if ok is None else ("  met" if ok else "  MISSED")
-        print(f"{name:34} {'ctz':12} {number(ours['wall']):>11} {number(ours['cpu']):>11} {ours['rss']:6.1f} MB  {ratio}  {goal}{verdict} {extra}")
-        if peer:
-            print(f"{'':34} {peer_name:12} {number(peer['wall']):>11} {number(peer['cpu']):>11} {peer['rss']:6.1f} MB")
 
 
 def run(*words):
@@ -85,7 +43,7 @@ def start_up(folder):
     open(empty, "w").close()
     ours, peer = pair(run(empty), ["lua5.4", "-e", ""], 60)
     good = ours["wall"] <= 2 * peer["wall"] and ours["rss"] <= 8
-    row("start: an empty recipe", ours, "lua5.4", peer, "<= 2.0 x, <= 8 MB", good)
+    row("start: an empty recipe", ours, [("lua5.4", peer)], "<= 2.0 x, <= 8 MB", good)
 
 
 def tasks():
@@ -103,7 +61,7 @@ def processes():
     recipe = os.path.join(HERE, "process.lua")
     if os.path.exists(recipe):
         ours, peer = pair(run(recipe), ["sh", "-c", "seq 1000 | xargs -P32 -n1 true"], 5)
-        row("1,000 programs, 32 at once", ours, "xargs -P32", peer, "<= 1.15 x", ours["wall"] <= 1.15 * peer["wall"])
+        row("1,000 programs, 32 at once", ours, [("xargs -P32", peer)], "<= 1.15 x", ours["wall"] <= 1.15 * peer["wall"])
 
 
 def json_texts(folder):
@@ -118,7 +76,7 @@ def json_texts(folder):
         size = os.path.getsize(text)
         ours, peer = pair(run(recipe, text), [sys.executable, peer_script, text], 5)
         good = ours["wall"] <= peer["wall"] and ours["rss"] * 1048576 < 9 * size
-        row(f"JSON, {size / 1e6:.1f} MB, in and out", ours, "python3 json", peer, "<= 1.0 x, < 9 x the text", good,
+        row(f"JSON, {size / 1e6:.1f} MB, in and out", ours, [("python3 json", peer)], "<= 1.0 x, < 9 x the text", good,
             f"{ours['rss'] * 1048576 / size:.1f} x the text")
 
 
@@ -134,7 +92,7 @@ def hashing(folder):
     ours, peer = pair(run(recipe, big), ["openssl", "dgst", "-sha256", "-r", big], 3)
     if ours["out"].split()[0] != peer["out"].split()[0]:
         raise SystemExit("the digests differ")
-    row("SHA-256 of a 1 GB file", ours, "openssl", peer, "<= 1.1 x", ours["wall"] <= 1.1 * peer["wall"])
+    row("SHA-256 of a 1 GB file", ours, [("openssl", peer)], "<= 1.1 x", ours["wall"] <= 1.1 * peer["wall"])
 
 
 def main():
