@@ -41,6 +41,7 @@ struct bk_server {
     nghttp2_session *session;
     struct stream *streams, **streams_end; // in the order of their coming
     struct ctz_error err;
+    char complaint[200]; // nghttp2's words, when it has some
     bool ready;
 };
 
@@ -278,6 +279,15 @@ static int on_stream_close(nghttp2_session *session, int32_t id, uint32_t code, 
     return 0;
 }
 
+static int on_complaint(nghttp2_session *session, int code, const char *text, size_t size,
+                        void *context)
+{
+    (void)session, (void)code;
+    struct bk_server *server = context;
+    snprintf(server->complaint, sizeof server->complaint, "%.*s", (int)size, text);
+    return 0;
+}
+
 // A GOAWAY of ours with an error code: the other side broke the rules.
 static int on_sent(nghttp2_session *session, const nghttp2_frame *frame, void *context)
 {
@@ -285,7 +295,8 @@ static int on_sent(nghttp2_session *session, const nghttp2_frame *frame, void *c
     struct bk_server *server = context;
     if (frame->hd.type == NGHTTP2_GOAWAY && frame->goaway.error_code != NGHTTP2_NO_ERROR)
         ctz_error_set(&server->err, CTZ_ERROR_PROTOCOL, "the engine broke the rules of HTTP/2: %s",
-                      nghttp2_http2_strerror(frame->goaway.error_code));
+                      *server->complaint ? server->complaint
+                                         : nghttp2_http2_strerror(frame->goaway.error_code));
     return 0;
 }
 
@@ -306,6 +317,7 @@ static int open_session(struct bk_server *server)
         nghttp2_session_callbacks_set_on_frame_recv_callback(callbacks, on_frame);
         nghttp2_session_callbacks_set_on_stream_close_callback(callbacks, on_stream_close);
         nghttp2_session_callbacks_set_on_frame_send_callback(callbacks, on_sent);
+        nghttp2_session_callbacks_set_error_callback2(callbacks, on_complaint);
         nghttp2_option_set_no_closed_streams(option, 1);
         result = nghttp2_session_server_new3(&server->session, callbacks, server, option, &memory);
     }

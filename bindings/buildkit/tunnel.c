@@ -32,6 +32,7 @@ struct bk_tunnel {
     // what the engine says
     int http_status, grpc_status; // 0 and -1: nothing yet
     char words[512];
+    char complaint[200]; // nghttp2's words, when it has some
     bool over;
     struct ctz_error err; // of a callback
 };
@@ -152,13 +153,23 @@ static int on_stream_close(nghttp2_session *session, int32_t id, uint32_t code, 
     return 0;
 }
 
+static int on_complaint(nghttp2_session *session, int code, const char *text, size_t size,
+                        void *context)
+{
+    (void)session, (void)code;
+    struct bk_tunnel *tunnel = context;
+    snprintf(tunnel->complaint, sizeof tunnel->complaint, "%.*s", (int)size, text);
+    return 0;
+}
+
 static int on_sent(nghttp2_session *session, const nghttp2_frame *frame, void *context)
 {
     (void)session;
     struct bk_tunnel *tunnel = context;
     if (frame->hd.type == NGHTTP2_GOAWAY && frame->goaway.error_code != NGHTTP2_NO_ERROR)
         ctz_error_set(&tunnel->err, CTZ_ERROR_PROTOCOL, "the engine broke the rules of HTTP/2: %s",
-                      nghttp2_http2_strerror(frame->goaway.error_code));
+                      *tunnel->complaint ? tunnel->complaint
+                                         : nghttp2_http2_strerror(frame->goaway.error_code));
     return 0;
 }
 
@@ -175,6 +186,7 @@ static int open_session(struct bk_tunnel *tunnel)
         nghttp2_session_callbacks_set_on_frame_recv_callback(callbacks, on_frame);
         nghttp2_session_callbacks_set_on_stream_close_callback(callbacks, on_stream_close);
         nghttp2_session_callbacks_set_on_frame_send_callback(callbacks, on_sent);
+        nghttp2_session_callbacks_set_error_callback2(callbacks, on_complaint);
         result = nghttp2_session_client_new3(&tunnel->session, callbacks, tunnel, NULL, &memory);
     }
     nghttp2_session_callbacks_del(callbacks);

@@ -20,6 +20,7 @@ local GRPC_SINCE <const> = "1.53"
 local HUB <const> = "registry-1.docker.io" -- how BuildKit calls docker.io
 local SECRET_BYTES <const> = 500 * 1024 -- as BuildKit's own client has it
 
+-- What the engine may call; it reads these from the headers, whichever way.
 local METHODS <const> = {
   "/grpc.health.v1.Health/Check",
   "/moby.filesync.v1.Auth/Credentials",
@@ -36,12 +37,11 @@ local function new_id()
   return concat(parts)
 end
 
--- The engine reads these from the headers, whichever way.
-local function read_ready(handle)
+local function when_ready(client, handle, opts)
   local ok, err = pcall(task.timeout, READY_S, handle.ready, handle)
   if not ok then
     handle:close()
-    error(err, 0)
+    error(client:failure(err, opts), 0)
   end
   return handle
 end
@@ -53,7 +53,7 @@ local function call_engine(client, id, opts)
     fields[#fields + 1] = method
   end
   local connection <close> = client:connect { op = opts.op, target = opts.target, http_version = "2" }
-  return read_ready(core.open(connection.exchange:hand_over(), "localhost", fields))
+  return when_ready(client, core.open(connection.exchange:hand_over(), "localhost", fields), opts)
 end
 
 local function upgrade(client, id, opts)
@@ -67,7 +67,7 @@ local function upgrade(client, id, opts)
       ["X-Docker-Expose-Session-Grpc-Method"] = METHODS,
     },
   })
-  return read_ready(core.open(connection.exchange:hand_over()))
+  return when_ready(client, core.open(connection.exchange:hand_over()), opts)
 end
 
 local otherwise <const> = { unsupported = true, protocol = true, unreachable = true }
@@ -87,7 +87,7 @@ local function connect(client, id, opts)
   end
   local ok, handle = pcall(upgrade, client, id, opts)
   if not ok then
-    error(why or client:failure(handle, opts), 0)
+    error(why or handle, 0)
   end
   return handle
 end
@@ -129,7 +129,7 @@ end
 local function answer_credentials(session, id, host)
   local found = session.auth and session.auth(host == HUB and "docker.io" or host) or {}
   local token = found.identity_token
-  local password = token or found.password
+  local password = token or found.password or found.secret
   session.handle:credentials(id, not token and found.username or "", password and secret(password) or "")
 end
 
@@ -205,7 +205,7 @@ end
 -- scope ends: `local session <close> = buildkit.open(client, {...})`, then POST /build with
 -- version=2 and session=session.id. secrets: id -> text, ctz.secret or function(id) -> one of both
 -- (nil: there is none). auth(host) -> what ctz.registry.credentials.get gives: {username=, password=},
--- {identity_token=} or nil. Afterwards session.missing lists the ids that were asked for and not
+-- {identity_token=} or nil; secret= is one of both. Afterwards session.missing lists the ids that were asked for and not
 -- there, session.err is the first failure of a function or of the connection.
 local function open(client, opts)
   local op = opts.op or "docker.build"
@@ -216,14 +216,15 @@ local function open(client, opts)
     auth = opts.auth,
     missing = {},
   }, Session)
-  session.handle = connect(client, session.id, { op = op, target = opts.target })
+  local about = { op = op, target = opts.target }
+  session.handle = connect(client, session.id, about)
   task.defer(function()
     session:close()
   end)
   task.spawn(function()
     local ok, err = pcall(serve, session)
     if not ok and not session.closed then
-      session.err = session.err or err
+      session.err = session.err or client:failure(err, about)
     end
   end, { background = true })
   return session
