@@ -107,12 +107,19 @@ local Guard = {
 }
 
 -- The engine answers at once and tells the exit code when there is one, so nothing is missed between
--- start and wait.
-local function begin_wait(client, container, removes)
+-- start and wait. Not "removed": Podman 4.3 gives 0 for it, whatever the code (measured).
+local function begin_wait(client, container)
   return client:stream("POST", "/containers/" .. container.id .. "/wait", {
     op = OP,
     target = "container " .. container.name,
-    query = { condition = removes and "removed" or "next-exit" },
+    query = { condition = "next-exit" },
+    reads = true,
+  })
+end
+
+local function wait_for_removal(client, container)
+  pcall(client.call, client, "POST", "/containers/" .. container.id .. "/wait", {
+    query = { condition = "removed" },
     reads = true,
   })
 end
@@ -135,12 +142,14 @@ end
 local function run_attached(client, container, opts, config)
   local guard <close> = setmetatable({ client = client, container = container, remove = config.remove }, Guard)
   local streams <close> = attach.attach(client, container, { stdin = opts.stdin ~= nil, tty = config.tty or false })
-  local waiting <close> = begin_wait(client, container, config.remove)
+  local waiting <close> = begin_wait(client, container)
   start(client, container, opts)
   local stdout, stderr = attach.converse(streams, opts)
   local result = { exit_code = end_wait(client, waiting, container), stdout = stdout, stderr = stderr }
   guard.container = nil
-  if not config.remove then
+  if config.remove then
+    wait_for_removal(client, container)
+  else
     result.container = container
   end
   return result
