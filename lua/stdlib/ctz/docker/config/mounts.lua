@@ -358,7 +358,6 @@ local function mount_to_text(mount)
   else
     add("bind-recursive", bind.recursive)
   end
-  add("bind-create-src", bind.create_host_path or nil)
   add("volume-nocopy", volume.nocopy or nil)
   add("volume-subpath", volume.subpath)
   add_pairs("volume-label", volume.labels)
@@ -377,8 +376,13 @@ local function mounts_to_api(mounts, body)
 end
 
 local function mounts_to_args(mounts, put)
-  for _, mount in ipairs(mounts) do
-    put("--mount", mount_to_text(mount))
+  for i, mount in ipairs(mounts) do
+    local makes_source = mount.bind and mount.bind.create_host_path
+    local bind = makes_source and to_bind(mount)
+    put(bind and "--volume" or "--mount", bind or mount_to_text(mount))
+    if makes_source and not bind then
+      put.note(("mounts[%d].bind.create_host_path: --mount of docker run does not make the folder"):format(i))
+    end
   end
 end
 
