@@ -149,6 +149,7 @@ void ctz_host_free(struct ctz_host *host)
 
 _Noreturn void ctz_host_exit(struct ctz_host *host, int code)
 {
+    host->exit_code = code; // for what is closed now and wants to know how the run ended
     ctz_host_free(host);
 #ifdef __SANITIZE_ADDRESS__
     exit(code); // the leak check runs at exit

@@ -315,6 +315,18 @@ static int l_defer(lua_State *L)
     return 1;
 }
 
+// deferred() -> the function deferred last in the current scope, which runs first; nil
+static int l_deferred(lua_State *L)
+{
+    lua_settop(L, 0);
+    ctz_scope_push_owner(L, check_current(L)->scope);
+    if (lua_getiuservalue(L, 1, CTZ_USER_DEFERS) == LUA_TTABLE)
+        lua_rawgeti(L, 2, (lua_Integer)lua_rawlen(L, 2));
+    else
+        lua_pushnil(L);
+    return 1;
+}
+
 static int start_sleep(struct ctz_op *op);
 
 static void cancel_sleep(struct ctz_op *op)
@@ -405,11 +417,17 @@ static int l_remaining(lua_State *L)
 }
 
 static const struct ctz_reg functions[] = {
-    {"spawn", l_spawn, CTZ_CAP_PURE, 0, 0},         {"scope", l_scope, CTZ_CAP_PURE, 0, 0},
-    {"timeout", l_timeout, CTZ_CAP_PURE, 0, 0},     {"defer", l_defer, CTZ_CAP_PURE, 0, 0},
-    {"sleep", l_sleep, CTZ_CAP_PURE, 0, 0},         {"tasks", l_tasks, CTZ_CAP_PURE, 0, 0},
-    {"current", l_current, CTZ_CAP_PURE, 0, 0},     {"remaining", l_remaining, CTZ_CAP_PURE, 0, 0},
-    {"error", ctz_l_error_new, CTZ_CAP_PURE, 0, 0}, {NULL, NULL, CTZ_CAP_UNNAMED, 0, 0},
+    {"spawn", l_spawn, CTZ_CAP_PURE, 0, 0},
+    {"scope", l_scope, CTZ_CAP_PURE, 0, 0},
+    {"timeout", l_timeout, CTZ_CAP_PURE, 0, 0},
+    {"defer", l_defer, CTZ_CAP_PURE, 0, 0},
+    {"sleep", l_sleep, CTZ_CAP_PURE, 0, 0},
+    {"tasks", l_tasks, CTZ_CAP_PURE, 0, 0},
+    {"current", l_current, CTZ_CAP_PURE, 0, 0},
+    {"remaining", l_remaining, CTZ_CAP_PURE, 0, 0},
+    {"error", ctz_l_error_new, CTZ_CAP_PURE, 0, 0},
+    {"deferred", l_deferred, CTZ_CAP_PURE, 0, 0},
+    {NULL, NULL, CTZ_CAP_UNNAMED, 0, 0},
 };
 
 static void note_protected_call(lua_State *L, const char *name, int values)

@@ -1,11 +1,18 @@
 // module.c: the door ctz.core.docker: where the engine's bytes are taken apart.
 // SPDX-License-Identifier: MIT
 #include "bindings/docker/output.h"
+#include "bindings/docker/record.h"
 #include "host/door.h"
 #include "host/luax.h"
 
 static const struct ctz_reg functions[] = {
     {"docker.output", docker_l_output, CTZ_CAP_PURE, 0, 0},
+    // What ctz keeps for itself about its runs: no recipe's business, so no permission is asked.
+    {"docker.facts", docker_l_facts, CTZ_CAP_PURE, 0, 0},
+    {"docker.random", docker_l_random, CTZ_CAP_PURE, 0, 0},
+    {"docker.lives", docker_l_lives, CTZ_CAP_PURE, 0, 0},
+    {"docker.begin_record", docker_l_begin_record, CTZ_CAP_PURE, 0, 0},
+    {"docker.look_record", docker_l_look_record, CTZ_CAP_PURE, 0, 0},
     {NULL, NULL, CTZ_CAP_UNNAMED, 0, 0},
 };
 
@@ -14,6 +21,7 @@ CTZ_API int luaopen_ctz_core_docker(lua_State *L);
 int luaopen_ctz_core_docker(lua_State *L)
 {
     docker_open_output(L);
+    docker_open_record(L);
     ctz_door(L, functions);
     return 1;
 }

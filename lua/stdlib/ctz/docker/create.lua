@@ -1,11 +1,13 @@
 -- docker/create.lua: makes a container: its image, its networks, its labels; and reads its end.
 -- SPDX-License-Identifier: MIT
 local labels = require "ctz.docker.labels"
+local log = require "ctz.log"
 local new_error = require("ctz.core.task").error
+local sheltered = require "ctz.docker.sheltered"
 local table_of = require("ctz.docker.values").table_of
 
-local error, ipairs, pairs, pcall, require, type = error, ipairs, pairs, pcall, require, type
-local tostring = tostring
+local error, ipairs, pcall, require, setmetatable = error, ipairs, pcall, require, setmetatable
+local tostring, type = tostring, type
 
 -- --- the image that is not there ------------------------------------------------------------------
 
@@ -32,25 +34,73 @@ local function is_missing_image(err)
   return type(err) == "table" and err.kind == "not_found" and tostring(err.message):find "[Nn]o such image"
 end
 
--- --- create -------------------------------------------------------------------------------------
+-- --- what is to be removed ------------------------------------------------------------------------
 
-local function with_labels(body)
-  local all = labels.of_run()
-  for name, value in pairs(table_of(body.Labels)) do
-    all[name] = value
+-- Returns when the container is gone, also when the engine was removing it already.
+local function remove(client, id)
+  local path = "/containers/" .. id
+  local ok, err = pcall(client.call, client, "DELETE", path, { query = { force = true, v = true } })
+  local kind = not ok and type(err) == "table" and err.kind
+  if kind == "conflict" then
+    pcall(client.call, client, "POST", path .. "/wait", { query = { condition = "removed" }, reads = true })
+  elseif not ok and kind ~= "not_found" then
+    log.warn("a container was left behind; `ctz gc` finds it", { container = id:sub(1, 12), reason = tostring(err) })
   end
-  body.Labels = all
-  return body
 end
 
-local function post(client, op, config)
-  local body, query = config:to_api(client:version(op))
-  return client:call("POST", "/containers/create", {
-    op = op,
-    target = query.name and "container " .. query.name or "image " .. config.image,
-    query = query,
-    json = with_labels(body),
+-- A request whose answer did not come may have made it all the same: it is known by its label.
+local function find(client, object)
+  local ok, list = pcall(client.call, client, "GET", "/containers/json", {
+    query = { all = true, filters = { label = { "ctz.object=" .. object } } },
   })
+  return ok and list[1] and list[1].Id
+end
+
+-- A container that is made: held before it is asked for, so that no error and no cancel comes between.
+-- Leaving the block removes it unless it is kept.
+local Held = {}
+Held.__index = Held
+
+function Held:remove()
+  local id = self.id or self.object and find(self.client, self.object)
+  self.id, self.object = nil, nil
+  if id then
+    remove(self.client, id)
+  end
+end
+
+function Held:keep()
+  self.kept = true
+end
+
+Held.__close = function(self)
+  if not self.kept then
+    self:remove()
+  end
+end
+
+local function hold(client)
+  return setmetatable({ client = client }, Held)
+end
+
+-- --- create -------------------------------------------------------------------------------------
+
+local function post(client, op, config, held)
+  local body, query = config:to_api(client:version(op))
+  body.Labels = labels.merge("container", body.Labels)
+  return sheltered(function()
+    held.object = body.Labels["ctz.object"]
+    local ok, answer = pcall(client.call, client, "POST", "/containers/create", {
+      op = op,
+      target = query.name and "container " .. query.name or "image " .. config.image,
+      query = query,
+      json = body,
+    })
+    if ok or type(answer) == "table" and answer.status then
+      held.id, held.object = ok and answer.Id or nil, nil
+    end
+    return ok and answer or error(answer, 0)
+  end)
 end
 
 -- Engines before API 1.44 take one network when a container is made.
@@ -64,24 +114,15 @@ local function connect_networks(client, op, config, id)
   end
 end
 
--- For clean-up: returns when the container is gone, also when the engine was removing it already.
-local function remove(client, id)
-  local path = "/containers/" .. id
-  local _, err = pcall(client.call, client, "DELETE", path, { query = { force = true, v = true } })
-  if type(err) == "table" and err.kind == "conflict" then
-    pcall(client.call, client, "POST", path .. "/wait", { query = { condition = "removed" }, reads = true })
-  end
-end
-
 -- pull: "missing" (default of docker.run), "always", "never"
-local function make(client, op, config, pull)
+local function make(client, op, config, pull, held)
   if pull == "always" then
     require("ctz.docker.images").pull(client, config.image, { platform = config.platform })
   end
-  local ok, answer = pcall(post, client, op, config)
+  local ok, answer = pcall(post, client, op, config, held)
   if not ok and is_missing_image(answer) and pull == "missing" then
     require("ctz.docker.images").pull(client, config.image, { platform = config.platform })
-    ok, answer = pcall(post, client, op, config)
+    ok, answer = pcall(post, client, op, config, held)
   end
   if not ok then
     error(is_missing_image(answer) and with_near_image(client, answer, config.image) or answer, 0)
@@ -89,23 +130,27 @@ local function make(client, op, config, pull)
   return answer
 end
 
--- A container object; nothing is left when a part of it fails.
-local function create(client, op, config, pull)
+local function make_with_networks(client, op, config, pull, held)
+  local answer = make(client, op, config, pull, held)
+  connect_networks(client, op, config, answer.Id)
+  local container = require("ctz.docker.containers").get(client, answer.Id)
+  container.warnings = table_of(answer.Warnings)
+  return container
+end
+
+-- A container object. held: who removes it, when it is not what the caller wanted; without it nothing
+-- is left when a part of it fails.
+local function create(client, op, config, pull, held)
   local shown = config.name or config.image
   if client:plans("create container %s of image %s", shown, config.image) then
     return require("ctz.docker.container").planned(client, config)
+  elseif held then
+    return make_with_networks(client, op, config, pull, held)
   end
-  local answer = make(client, op, config, pull)
-  local ok, result = pcall(function()
-    connect_networks(client, op, config, answer.Id)
-    return require("ctz.docker.containers").get(client, answer.Id)
-  end)
-  if not ok then
-    remove(client, answer.Id)
-    error(result, 0)
-  end
-  result.warnings = table_of(answer.Warnings)
-  return result
+  local own <close> = hold(client)
+  local container = make_with_networks(client, op, config, pull, own)
+  own:keep()
+  return container
 end
 
 -- --- the end ------------------------------------------------------------------------------------
@@ -128,4 +173,4 @@ local function read_exit(op, target, answer)
   return answer.StatusCode
 end
 
-return { create = create, remove = remove, read_exit = read_exit }
+return { create = create, hold = hold, read_exit = read_exit }

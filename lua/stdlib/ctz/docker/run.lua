@@ -8,11 +8,14 @@ local failure = require "ctz.docker.failure"
 local json = require "ctz.json"
 local task = require "ctz.core.task"
 
+local map = require("ctz").map
+
 local error, pairs, pcall, setmetatable, type = error, pairs, pcall, setmetatable, type
 local concat = table.concat
 
 local OP <const> = "docker.run"
 local STDIN_BYTES <const> = 65536 -- of our own standard input, at once
+local REMOVALS_AT_ONCE <const> = 8
 
 -- What concerns the call and not the container.
 local CALL <const> = {
@@ -67,29 +70,38 @@ local function split(settings)
   return opts, config
 end
 
--- --- in the background --------------------------------------------------------------------------
-
 local function start(client, container, opts)
-  local ok, err = pcall(client.call, client, "POST", "/containers/" .. container.id .. "/start", {
+  client:call("POST", "/containers/" .. container.id .. "/start", {
     op = OP,
     target = "container " .. container.name,
     timeout = opts.timeout,
   })
-  if not ok then
-    creating.remove(client, container.id)
-    error(err, 0)
+end
+
+-- --- removed at the end of the scope --------------------------------------------------------------
+
+local together = setmetatable({}, { __mode = "k" }) -- a deferred function -> the containers that it removes
+
+local function remove_all(list)
+  map(list, function(held)
+    held:remove()
+  end, { jobs = REMOVALS_AT_ONCE })
+end
+
+-- Containers that nothing was deferred between are removed at once: many of them are to go within the
+-- budget for clean-up.
+local function remove_at_end(held)
+  local list = together[task.deferred() or false]
+  if list then
+    list[#list + 1] = held
+    return
   end
-end
-
-local function remove_at_end(client, container)
-  task.defer(function()
-    creating.remove(client, container.id)
-  end)
-end
-
-local function run_detached(client, container, opts)
-  start(client, container, opts)
-  return container:refresh()
+  list = { held }
+  local function run_at_end()
+    remove_all(list)
+  end
+  together[run_at_end] = list
+  task.defer(run_at_end)
 end
 
 -- --- in the foreground --------------------------------------------------------------------------
@@ -97,11 +109,9 @@ end
 -- Ends what still runs when the call is left by an error or a cancel.
 local Guard = {
   __close = function(self)
-    if self.container then
+    if self.container and not self.removes then
       pcall(self.client.call, self.client, "POST", "/containers/" .. self.container.id .. "/kill", {})
-      if self.remove then
-        creating.remove(self.client, self.container.id)
-      end
+      self.held:keep()
     end
   end,
 }
@@ -139,10 +149,11 @@ local function end_wait(client, waiting, container)
   return creating.read_exit(OP, target, decoded and answer)
 end
 
-local function run_attached(client, container, opts, config)
-  local guard <close> = setmetatable({ client = client, container = container, remove = config.remove }, Guard)
+local function run_attached(client, container, opts, config, held)
+  local guard <close> = setmetatable({ client = client, held = held, removes = config.remove }, Guard)
   local streams <close> = attach.attach(client, container, { stdin = opts.stdin ~= nil, tty = config.tty or false })
   local waiting <close> = begin_wait(client, container)
+  guard.container = container
   start(client, container, opts)
   local stdout, stderr = attach.converse(streams, opts)
   local result = { exit_code = end_wait(client, waiting, container), stdout = stdout, stderr = stderr }
@@ -153,6 +164,11 @@ local function run_attached(client, container, opts, config)
     result.container = container
   end
   return result
+end
+
+local function run_detached(client, container, opts)
+  start(client, container, opts)
+  return container:refresh()
 end
 
 -- --- run ---------------------------------------------------------------------------------------
@@ -185,16 +201,17 @@ local run = {}
 function run.run(client, settings)
   local opts, config = split(settings)
   local function go()
-    local container = creating.create(client, OP, config, config.pull or "missing")
+    local held <close> = creating.hold(client)
+    if opts.ephemeral then
+      remove_at_end(held)
+    end
+    local container = creating.create(client, OP, config, config.pull or "missing", held)
     if container.planned then
       return config.detach and container or { exit_code = 0, stdout = "", stderr = "", planned = true }
-    elseif opts.ephemeral then
-      remove_at_end(client, container)
     end
-    if config.detach then
-      return run_detached(client, container, opts)
-    end
-    return run_attached(client, container, opts, config)
+    local result = (config.detach and run_detached or run_attached)(client, container, opts, config, held)
+    held:keep()
+    return result
   end
   local result = opts.timeout and not config.detach and task.timeout(opts.timeout, go) or go()
   if result.exit_code and result.exit_code ~= 0 and opts.check ~= false then
