@@ -128,6 +128,27 @@ static const char *const setup_examples[] = {
     NULL,
 };
 
+static const struct ctz_option gc_options[] = {
+    FLAG("dry-run", "show what would be removed, and remove nothing"),
+    FLAG("all", "also what runs that ended well left on purpose"),
+    FLAG("images", "also images without a name that such runs built"),
+    TEXT("host", "NAME", "what another machine left: its label ctz.host, or how it begins"),
+    SECONDS("older", "only what was made longer ago than S seconds (also 12h, 30d)"),
+    FLAG("yes", "with --host: do it, do not only show it"),
+    FLAG("json", "print the same as JSON"),
+    END,
+};
+
+static const char *const gc_examples[] = {
+    "ctz gc --dry-run",
+    "show what runs that died have left",
+    "ctz gc",
+    "remove it",
+    "ctz gc --host 5117770f --older 30d",
+    "show what another machine has left for a month; --yes removes it",
+    NULL,
+};
+
 static const char *const completion_examples[] = {
     "ctz completion bash > ~/.local/share/bash-completion/completions/ctz",
     "for bash",
@@ -240,6 +261,26 @@ const struct ctz_command ctz_commands[] = {
              "tools that are reachable from here, and what to do about those that are not.",
      .options = json_options,
      .examples = doctor_examples,
+     .words = CTZ_WORDS_NONE},
+
+    {.name = "gc",
+     .arguments = "",
+     .summary = "remove what runs that died left on the engine",
+     .text = "Every container, network, volume and image that a recipe makes carries labels that "
+             "name its run. This removes the containers (also those that run, with their volumes "
+             "without a name), then the networks and volumes of runs of this machine that were "
+             "killed or failed. Of runs that live, of other users' runs, and of other machines it "
+             "removes nothing. What a run that ended well left is its result: it stays, unless "
+             "--all is given. What somebody uses stays.\n\n"
+             "With --images, images that have no name and that nobody uses go too, as `docker "
+             "image prune` would have it, but only those that such runs built. Images with a name "
+             "always stay.\n\n"
+             "Which runs of another machine live cannot be seen from here. With --host and "
+             "--older, what it left is shown as a plan; with --yes it is removed.\n\n"
+             "The engine is the one that the docker command would use (DOCKER_HOST, "
+             "DOCKER_CONTEXT).",
+     .options = gc_options,
+     .examples = gc_examples,
      .words = CTZ_WORDS_NONE},
 
     {.name = "completion",

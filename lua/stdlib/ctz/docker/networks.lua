@@ -2,6 +2,7 @@
 -- SPDX-License-Identifier: MIT
 -- Source: Docker Engine API v1.41 and v1.56, /networks.
 local check = require("ctz.docker.options").check
+local labels = require "ctz.docker.labels"
 local object = require "ctz.docker.object"
 local units = require "ctz.docker.units"
 
@@ -254,7 +255,6 @@ function networks.create(client, name, opts)
     EnableIPv6 = opts.ipv6,
     IPAM = ipam_body(op, opts.ipam),
     Options = object.map_of(opts.options),
-    Labels = object.map_of(opts.labels),
     ConfigOnly = opts.config_only,
     ConfigFrom = opts.config_from and { Network = opts.config_from } or nil,
     Scope = opts.scope,
@@ -264,6 +264,7 @@ function networks.create(client, name, opts)
   elseif opts.ipv4 ~= nil then
     object.needs(client, "1.48", "ipv4", op)
   end
+  body.Labels = labels.merge("network", object.map_of(opts.labels))
   body.CheckDuplicate = not client:at_least("1.44", op) or nil -- later ones always do
   local answer = client:call("POST", "/networks/create", {
     op = op,

@@ -106,7 +106,7 @@ end
 
 -- --- in the foreground --------------------------------------------------------------------------
 
--- Ends what still runs when the call is left by an error or a cancel.
+-- Ends what still runs when the call is left by an error or a cancel. What never ran is not kept.
 local Guard = {
   __close = function(self)
     if self.container and not self.removes then
@@ -153,8 +153,8 @@ local function run_attached(client, container, opts, config, held)
   local guard <close> = setmetatable({ client = client, held = held, removes = config.remove }, Guard)
   local streams <close> = attach.attach(client, container, { stdin = opts.stdin ~= nil, tty = config.tty or false })
   local waiting <close> = begin_wait(client, container)
-  guard.container = container
   start(client, container, opts)
+  guard.container = container
   local stdout, stderr = attach.converse(streams, opts)
   local result = { exit_code = end_wait(client, waiting, container), stdout = stdout, stderr = stderr }
   guard.container = nil

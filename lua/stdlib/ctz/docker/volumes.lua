@@ -2,6 +2,7 @@
 -- SPDX-License-Identifier: MIT
 -- Source: Docker Engine API v1.41 and v1.56, /volumes.
 local check = require("ctz.docker.options").check
+local merge_labels = require("ctz.docker.labels").merge
 local object = require "ctz.docker.object"
 local units = require "ctz.docker.units"
 
@@ -157,7 +158,7 @@ function volumes.create(client, name, opts)
       Name = name or "",
       Driver = opts.driver,
       DriverOpts = object.map_of(opts.options),
-      Labels = object.map_of(opts.labels),
+      Labels = merge_labels("volume", object.map_of(opts.labels)),
     },
   })))
 end
