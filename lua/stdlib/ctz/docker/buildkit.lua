@@ -205,8 +205,8 @@ end
 -- scope ends: `local session <close> = buildkit.open(client, {...})`, then POST /build with
 -- version=2 and session=session.id. secrets: id -> text, ctz.secret or function(id) -> one of both
 -- (nil: there is none). auth(host) -> what ctz.registry.credentials.get gives: {username=, password=},
--- {identity_token=} or nil; secret= is one of both. Afterwards session.missing lists the ids that were asked for and not
--- there, session.err is the first failure of a function or of the connection.
+-- {identity_token=} or nil; secret= is one of both. Afterwards session.missing lists the ids that
+-- were asked for and not there, session.err is the first failure of a function or of the connection.
 local function open(client, opts)
   local op = opts.op or "docker.build"
   options.check(op, opts, { op = "string", target = "string", secrets = "table", auth = "function" })
