@@ -35,35 +35,40 @@ local function usage(text, ...)
   error(task.error { kind = "usage", op = OP, message = text:format(...) }, 0)
 end
 
--- What fills the standard input, for the engine only that there is one.
+local function pieces_of(path)
+  local file, message = io.open(path, "rb")
+  if not file then
+    error(task.error { kind = "not_found", op = OP, message = "stdin: " .. message, target = path }, 0)
+  end
+  return function()
+    return file:read(STDIN_BYTES)
+  end
+end
+
+-- What is written to the standard input: a text or a function; nil: nothing.
 local function stdin_of(config)
   local stdin = config.stdin
-  if stdin == true then
-    return not config.detach and function()
+  if stdin == true and not config.detach then
+    return function()
       return io.read(STDIN_BYTES)
-    end or nil
+    end
+  elseif type(stdin) == "table" then
+    stdin = stdin.text or pieces_of(stdin.file)
   end
-  return type(stdin) == "userdata" and stdin:reveal() or stdin or nil
+  return type(stdin) == "userdata" and stdin:reveal() or type(stdin) ~= "boolean" and stdin or nil
 end
 
 -- opts, config: what concerns the call, and the container.
 local function split(settings)
-  local opts, rest, stdin = {}, settings, nil
+  local opts = {}
   if type(settings) == "table" then
     for name in pairs(CALL) do
       opts[name] = settings[name]
     end
-    if type(settings.stdin) == "function" then
-      stdin, rest = settings.stdin, {}
-      for name, value in pairs(settings) do
-        rest[name] = value
-      end
-      rest.stdin = true
-    end
   end
-  local config = configs.new(rest, OP, CALL_NAMES)
+  local config = configs.new(settings, OP, CALL_NAMES)
   check(OP, opts, CALL)
-  opts.stdin = stdin or stdin_of(config)
+  opts.stdin = stdin_of(config)
   if opts.stdin and config.detach then
     usage "a container that is detached is not fed: attach{stdin=true} writes to it"
   end

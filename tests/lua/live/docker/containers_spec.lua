@@ -84,6 +84,18 @@ describe("containers #live", function()
     assert.equal("piece 1\npiece 2\npiece 3\n", result.stdout)
   end)
 
+  it("read a file as their standard input", function()
+    local folder <close> = ctz.fs.tempdir()
+    ctz.fs.write(folder.path .. "/in", ("x"):rep(200000))
+    local result = docker.run {
+      image = engine.image,
+      command = { "wc", "-c" },
+      stdin = { file = folder.path .. "/in" },
+      remove = true,
+    }
+    assert.equal(200000, math.tointeger(tonumber(result.stdout)))
+  end)
+
   it("may end without reading their standard input", function()
     local result = docker.run { image = engine.image, command = { "true" }, stdin = ("x"):rep(1 << 20), remove = true }
     assert.equal(0, result.exit_code)
