@@ -613,6 +613,26 @@ static int l_show(lua_State *L)
     return 1;
 }
 
+// Ctrl-C and Ctrl-Z that were typed behind the end of the line are meant for what it runs. Does it
+// stop?
+static bool take_signals(struct ctz_repl *repl)
+{
+    struct ctz_buffer *input = &repl->input;
+    read_input(repl);
+    if (repl->pastes || input->length == 0)
+        return false;
+    const char *interrupt = memrchr(input->bytes, CTZ_KEY_CTRL('C'), input->length);
+    if (interrupt) // what stands before it is dropped, as the terminal would
+        ctz_buffer_shift(input, (size_t)(interrupt + 1 - input->bytes));
+    repl->interrupted |= interrupt != NULL;
+    char *stop = input->length ? memchr(input->bytes, CTZ_KEY_CTRL('Z'), input->length) : NULL;
+    if (!stop)
+        return false;
+    memmove(stop, stop + 1, (size_t)(input->bytes + input->length - stop) - 1);
+    input->length--;
+    return true;
+}
+
 static int l_beep(lua_State *L)
 {
     ctz_editor_beep(&check_session(L)->editor);
@@ -623,7 +643,11 @@ static int l_beep(lua_State *L)
 // () -> true: the terminal is as it was, until the next read
 static int l_rest(lua_State *L)
 {
-    ctz_editor_rest(&check_session(L)->editor);
+    struct ctz_repl *repl = check_session(L);
+    bool stops = repl->editor.edits && take_signals(repl);
+    ctz_editor_rest(&repl->editor);
+    if (stops)
+        kill(0, SIGTSTP);
     lua_pushboolean(L, true);
     return 1;
 }

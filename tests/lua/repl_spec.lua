@@ -313,6 +313,14 @@ describe("ctz repl", function()
     finish()
   end)
 
+  it("cancels what a line runs when Ctrl-C comes along with its Enter", function()
+    send("ctz.sleep(60)" .. ENTER .. "dropped" .. CTRL_C)
+    expect "cancelled"
+    expect "ctz> "
+    eval("'alive'", '"alive"')
+    finish()
+  end)
+
   it("keeps a paste together, tabs and line ends in it, until Enter", function()
     send(PASTE .. "function g()\r\tlocal tab = '\ttostr'\r\n\treturn tab\rend\r" .. PASTE_END)
     expect "end"
@@ -404,8 +412,8 @@ describe("ctz repl", function()
   end)
 
   it("reads a line of input for the code that it runs", function()
-    send("x = io.read()" .. ENTER)
-    expect "\n"
+    send("print 'asked' x = io.read()" .. ENTER)
+    expect "asked\r\n"
     send("hello" .. ENTER)
     expect "ctz> "
     eval("x", '"hello"')

@@ -54,12 +54,12 @@ describe("ctz repl in a terminal #live", function()
     terminal:wait "above\nctz>"
     terminal:type("'" .. WIDE .. "end'")
     terminal:wait "end'"
-    for _, columns in ipairs { 40, 23, 100 } do
+    for i, columns in ipairs { 40, 23, 100 } do
       terminal:resize(columns, 24)
-      local screen = terminal:wait(function(screen)
-        return count(screen, WIDE .. "end'") == 1
+      terminal:type "x" -- shown when the new size is known
+      terminal:wait(function(screen)
+        return count(screen, WIDE .. "end'" .. ("x"):rep(i)) == 1 and count(screen, "ctz> '漢") == 1
       end)
-      assert.equal(1, count(screen, "ctz> '漢"))
     end
   end)
 
@@ -81,12 +81,14 @@ describe("ctz repl in a terminal #live", function()
     terminal:type " 22"
     terminal:keys "Enter"
     terminal:wait "\n42\nctz>"
-    terminal:line "ctz.sleep(60)" -- stopped while it evaluates
+    terminal:line "while ctz.sleep(0.05) do print 'beat' end" -- stopped while it evaluates
+    terminal:wait "\nbeat"
     terminal:keys "C-z"
     terminal:wait(function(screen)
       return select(2, screen:gsub("Stopped", "")) == 2
     end)
     terminal:line "fg"
+    terminal:wait "repl\nbeat"
     terminal:keys "C-c"
     terminal:wait "cancelled\nctz>"
     terminal:keys "C-d"
