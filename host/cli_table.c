@@ -192,7 +192,8 @@ const struct ctz_command ctz_commands[] = {
      .summary = "try Lua and ctz interactively",
      .text = "Reads Lua line by line and prints what each line gives. Calls that wait work at the "
              "top level. On a terminal, ctz without a command does the same; from a pipe it runs "
-             "what it reads.",
+             "what it reads. Ctrl-C cancels what runs, Ctrl-D ends the session. What was typed is "
+             "kept in $XDG_STATE_HOME/ctz/history, without what holds a secret.",
      .examples = repl_examples,
      .words = CTZ_WORDS_NONE},
 

@@ -26,9 +26,9 @@
 #include "host/task.h"
 
 #define SESSION_CLASS     "ctz.repl.session"
-#define HISTORY_ENTRIES   10000             // kept in memory
-#define HISTORY_MAX_BYTES (4 * 1024 * 1024) // of the file
-#define BLOCK_BYTES       4096              // read at once: what a terminal keeps
+#define HISTORY_ENTRIES   10000         // kept in memory
+#define HISTORY_MAX_BYTES (1024 * 1024) // of the file
+#define BLOCK_BYTES       4096          // read at once: what a terminal keeps
 #define PASTE_MAX_BYTES   (1024 * 1024)
 #define ESCAPE_NS         UINT64_C(500000000) // a lone Escape is nothing after this silence
 
