@@ -52,6 +52,7 @@ local meanings <const> = {
   { "executable file not found", "not_found", "the image has no such program" },
   { "no space left on device", "io", "docker.system.df shows what takes it, docker.system.prune frees it" },
   { "toomanyrequests", "rate_limited" },
+  { "no basic auth credentials", "auth", "docker login, or a credential helper in config.json" },
   { "unauthorized", "auth", "docker login, or a credential helper in config.json" },
   { "authentication required", "auth", "docker login, or a credential helper in config.json" },
   { "denied: ", "denied", "the name may be wrong, or docker login is needed" },

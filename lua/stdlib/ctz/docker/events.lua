@@ -10,6 +10,7 @@ local check = require("ctz.docker.options").check
 local log = require "ctz.log"
 local messages = require "ctz.docker.messages"
 local object = require "ctz.docker.object"
+local table_of = require("ctz.docker.values").table_of
 local task = require "ctz.core.task"
 local time = require "ctz.time"
 local units = require "ctz.docker.units"
@@ -41,8 +42,8 @@ end
 -- --- one event ---------------------------------------------------------------------------------
 
 local function event_of(raw)
-  local actor = object.table_of(raw.Actor)
-  local attributes = object.table_of(actor.Attributes)
+  local actor = table_of(raw.Actor)
+  local attributes = table_of(actor.Attributes)
   -- "exec_create: sh -c ls", "health_status: healthy"
   local action, detail = (raw.Action or raw.status or ""):match "^([^:]*):? ?(.*)$"
   return {
@@ -61,8 +62,8 @@ end
 -- --- which ones were seen ----------------------------------------------------------------------
 
 local function key_of(raw)
-  local actor = object.table_of(raw.Actor)
-  local container = object.table_of(actor.Attributes).container
+  local actor = table_of(raw.Actor)
+  local container = table_of(actor.Attributes).container
   return concat({ raw.timeNano or raw.time, raw.Type or "", raw.Action or "", actor.ID or "", container or "" }, " ")
 end
 

@@ -9,6 +9,7 @@ local rawset, require, setmetatable = rawset, require, setmetatable
 -- Collections of a client, and the functions that stand beside them. Loaded when first named.
 local collections <const> = {
   containers = "ctz.docker.containers",
+  images = "ctz.docker.images",
   networks = "ctz.docker.networks",
   system = "ctz.docker.system",
   volumes = "ctz.docker.volumes",
@@ -22,7 +23,10 @@ end
 -- Functions that stand beside the collections, and where they are.
 local functions <const> = {
   build_containers = "ctz.docker.manage",
+  events = "ctz.docker.system",
   manage = "ctz.docker.manage",
+  pull = "ctz.docker.images",
+  push = "ctz.docker.images",
   run = "ctz.docker.containers",
 }
 

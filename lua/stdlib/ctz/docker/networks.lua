@@ -4,6 +4,7 @@
 local check = require("ctz.docker.options").check
 local labels = require "ctz.docker.labels"
 local object = require "ctz.docker.object"
+local table_of = require("ctz.docker.values").table_of
 local units = require "ctz.docker.units"
 
 local ipairs, next, pairs = ipairs, next, pairs
@@ -14,16 +15,16 @@ local networks = {}
 -- --- what the engine says of one ------------------------------------------------------------------
 
 local function ipam_of(raw)
-  local ipam = object.table_of(raw)
+  local ipam = table_of(raw)
   return {
     driver = ipam.Driver,
-    options = object.table_of(ipam.Options),
+    options = table_of(ipam.Options),
     config = object.list_of(ipam.Config, function(config)
       return {
         subnet = config.Subnet,
         ip_range = config.IPRange,
         gateway = config.Gateway,
-        aux_addresses = object.table_of(config.AuxiliaryAddresses),
+        aux_addresses = table_of(config.AuxiliaryAddresses),
       }
     end),
   }
@@ -35,7 +36,7 @@ end
 
 local function containers_of(raw)
   local list = {}
-  for id, endpoint in pairs(object.table_of(raw)) do
+  for id, endpoint in pairs(table_of(raw)) do
     list[#list + 1] = {
       id = id,
       name = endpoint.Name,
@@ -63,8 +64,8 @@ local function network_of(client, raw, inspected)
     ingress = raw.Ingress,
     ipv6 = raw.EnableIPv6,
     ipam = ipam_of(raw.IPAM),
-    options = object.table_of(raw.Options),
-    labels = object.table_of(raw.Labels),
+    options = table_of(raw.Options),
+    labels = table_of(raw.Labels),
     containers = inspected and containers_of(raw.Containers) or nil,
     raw = raw,
   })
@@ -218,12 +219,12 @@ local function ipam_body(op, ipam)
 end
 
 --- ctz.docker.networks.create(name, opts?) -> ctz.docker.network
---- Makes a network. In a dry run the object has a name and no id.
+--- Makes a network. In a dry run the object has planned=true, and its name as id.
 --- @async
 --- @param name string
 --- @param opts.driver? string  default "bridge"
 --- @param opts.ipam? table  {subnet="10.1.0.0/16", ip_range=, gateway=, aux_addresses={name = address}}, a list
---- of such tables, or {driver=, options=, config={list of such tables}}
+---   of such tables, or {driver=, options=, config={list of such tables}}
 --- @param opts.options? table  {name = value} of the driver
 --- @param opts.labels? table  {name = value} or {"name=value"}
 --- @param opts.internal? boolean  no way out of it
@@ -260,7 +261,14 @@ function networks.create(client, name, opts)
     Scope = opts.scope,
   }
   if client:plans("create network %s", name) then
-    return make(client, { name = name, driver = opts.driver or "bridge", labels = opts.labels or {} })
+    return make(client, {
+      id = name,
+      name = name,
+      driver = opts.driver or "bridge",
+      labels = object.map_of(opts.labels) or {},
+      containers = {},
+      planned = true,
+    })
   elseif opts.ipv4 ~= nil then
     object.needs(client, "1.48", "ipv4", op)
   end
@@ -409,7 +417,7 @@ function networks.prune(client, opts)
     return { removed = {} }
   end
   local raw = client:call("POST", "/networks/prune", { op = op, timeout = opts.timeout, query = query })
-  return { removed = object.table_of(raw and raw.NetworksDeleted) }
+  return { removed = table_of(raw and raw.NetworksDeleted) }
 end
 
 return networks

@@ -4,6 +4,7 @@ local check = require("ctz.docker.options").check
 local escape = require("ctz.docker.client").escape
 local host = require "ctz.core.host"
 local new_error = require("ctz.core.task").error
+local table_of = require("ctz.docker.values").table_of
 
 local error, ipairs, next, pairs, pcall = error, ipairs, next, pairs, pcall
 local setmetatable, tostring, type = setmetatable, tostring, type
@@ -31,11 +32,10 @@ local function check_name(op, what, value)
   return value
 end
 
--- The part of a path, and the text for errors, of a name, an id or an object. (An object that a dry run
--- made has no id.)
+-- The part of a path, and the text for errors, of a name, an id or an object.
 local function subject(op, what, value)
-  if type(value) == "table" and (type(value.id) == "string" or type(value.name) == "string") then
-    return escape(value.id or value.name), what .. " " .. (value.name or value.id)
+  if type(value) == "table" and type(value.id) == "string" then
+    return escape(value.id), what .. " " .. (value.name or value.id)
   end
   return escape(check_name(op, what, value)), what .. " " .. value
 end
@@ -67,11 +67,6 @@ local function call(client, method, path, opts)
 end
 
 -- --- values ------------------------------------------------------------------------------------
-
--- The engine's lists and maps may be null.
-local function table_of(value)
-  return type(value) == "table" and value or {}
-end
 
 -- {name = value} or {"name=value", "name"} -> the engine's map of texts, nil when there is none
 local function map_of(fields)
@@ -181,7 +176,6 @@ return {
   nearest = nearest,
   needs = needs,
   subject = subject,
-  table_of = table_of,
   usage = usage,
   warn = warn,
 }

@@ -148,11 +148,14 @@ local function each(client, stream, opts, show)
       opts.on_event(event)
     end
   end
+  if opts.on_end then
+    opts.on_end()
+  end
 end
 
 -- follow(client, stream, opts): reads to the end; raises what the engine tells of a failure. opts: op,
--- target, hint (for errors); on_event(event); title: a line of progress with the bytes of all layers is
--- shown; on_progress(event): is called instead.
+-- target, hint (for errors); on_event(event); on_end(), which may raise what is missing; title: a line of
+-- progress with the bytes of all layers is shown; on_progress(event): is called instead.
 local function follow(client, stream, opts)
   if opts.on_progress or not opts.title then
     return each(client, stream, opts)

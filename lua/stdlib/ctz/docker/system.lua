@@ -5,12 +5,12 @@
 local check = require("ctz.docker.options").check
 local object = require "ctz.docker.object"
 local sorted_keys = require("ctz.problems").sorted_keys
+local table_of = require("ctz.docker.values").table_of
 
 local ipairs, pairs, require = ipairs, pairs, require
 local tonumber, tostring, type = tonumber, tostring, type
 local max = math.max
 
-local table_of = object.table_of
 
 local system = {}
 

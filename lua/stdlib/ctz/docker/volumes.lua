@@ -4,6 +4,7 @@
 local check = require("ctz.docker.options").check
 local merge_labels = require("ctz.docker.labels").merge
 local object = require "ctz.docker.object"
+local table_of = require("ctz.docker.values").table_of
 local units = require "ctz.docker.units"
 
 local ipairs = ipairs
@@ -15,7 +16,7 @@ local make <const> = object.class("ctz.docker.volume", volumes, "inspect remove"
 
 -- UsageData is there when the engine has looked (system.df), -1 means that it has not.
 local function counted(raw, name)
-  local value = object.table_of(raw.UsageData)[name]
+  local value = table_of(raw.UsageData)[name]
   return value and value >= 0 and value or nil
 end
 
@@ -27,8 +28,8 @@ local function volume_of(client, raw)
     scope = raw.Scope,
     created = units.unix_time(raw.CreatedAt),
     mountpoint = raw.Mountpoint,
-    options = object.table_of(raw.Options),
-    labels = object.table_of(raw.Labels),
+    options = table_of(raw.Options),
+    labels = table_of(raw.Labels),
     size_bytes = counted(raw, "Size"),
     used_by = counted(raw, "RefCount"),
     raw = raw,
@@ -40,7 +41,7 @@ local function call(client, method, path, opts)
   opts.shows = "docker.volumes.list()"
   function opts.names()
     local names = {}
-    for i, raw in ipairs(object.table_of(client:call("GET", "/volumes", { op = opts.op }).Volumes)) do
+    for i, raw in ipairs(table_of(client:call("GET", "/volumes", { op = opts.op }).Volumes)) do
       names[i] = raw.Name
     end
     return names
@@ -71,7 +72,7 @@ function volumes.list(client, opts)
     timeout = opts.timeout,
     query = { filters = object.filters(op, opts.filters, "dangling driver label name") },
   })
-  for _, warning in ipairs(object.table_of(raw.Warnings)) do
+  for _, warning in ipairs(table_of(raw.Warnings)) do
     object.warn(warning)
   end
   local list = object.list_of(raw.Volumes, function(one)
@@ -129,7 +130,7 @@ end
 
 --- ctz.docker.volumes.create(name?, opts?) -> ctz.docker.volume
 --- Makes a volume. One that is there already, with the same driver, is the result as it is. In a dry run
---- the object has the name only.
+--- the object has planned=true.
 --- @async
 --- @param name? string  without one the engine chooses 64 hex digits
 --- @param opts.driver? string  default "local"
@@ -148,7 +149,14 @@ function volumes.create(client, name, opts)
   end
   opts = check(op, opts, { driver = "string", options = "table", labels = "table", timeout = "seconds" })
   if client:plans("create volume %s", name or "without a name") then
-    return make(client, { name = name, driver = opts.driver or "local", labels = opts.labels or {} })
+    name = name or "planned"
+    return make(client, {
+      id = name,
+      name = name,
+      driver = opts.driver or "local",
+      labels = object.map_of(opts.labels) or {},
+      planned = true,
+    })
   end
   return volume_of(client, (client:call("POST", "/volumes/create", {
     op = op,
@@ -194,7 +202,7 @@ end
 -- The sizes of volumes by name, as far as the engine tells.
 local function sizes_of(client, op)
   local sizes = {}
-  for _, raw in ipairs(object.table_of(client:call("GET", "/system/df", { op = op }).Volumes)) do
+  for _, raw in ipairs(table_of(client:call("GET", "/system/df", { op = op }).Volumes)) do
     sizes[raw.Name] = counted(raw, "Size")
   end
   return sizes
@@ -202,7 +210,7 @@ end
 
 -- Does a volume carry one of these labels ("name" or "name=value")?
 local function has_label(raw, labels)
-  local own = object.table_of(raw.Labels)
+  local own = table_of(raw.Labels)
   for _, label in ipairs(labels or {}) do
     local name, value = label:match "^([^=]*)=?(.*)$"
     if own[name] and (own[name] == value or not label:find("=", 1, true)) then
@@ -221,7 +229,7 @@ local function prune_nameless(client, op, opts, filters)
     timeout = opts.timeout,
     query = { filters = { dangling = { "true" }, label = filters.label } },
   })
-  for _, volume in ipairs(object.table_of(raw.Volumes)) do
+  for _, volume in ipairs(table_of(raw.Volumes)) do
     local name = volume.Name
     if #name == 64 and not name:find "[^0-9a-f]" and not has_label(volume, filters["label!"]) then
       local _, status = client:call("DELETE", "/volumes/" .. name, {
@@ -262,7 +270,7 @@ function volumes.prune(client, opts)
     filters.all = { "true" }
   end
   local raw = client:call("POST", "/volumes/prune", { op = op, timeout = opts.timeout, query = { filters = filters } })
-  return { removed = object.table_of(raw.VolumesDeleted), bytes_freed = raw.SpaceReclaimed }
+  return { removed = table_of(raw.VolumesDeleted), bytes_freed = raw.SpaceReclaimed }
 end
 
 return volumes

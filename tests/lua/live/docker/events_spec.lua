@@ -108,7 +108,8 @@ describe("docker.system.events #live", function()
     end
     assert.same(expected(names), seen)
     seen = {}
-    for event in docker.system.events { since = "1m", ["until"] = "0s", filters = { event = "destroy", volume = names[2] } } do
+    local filters = { event = "destroy", volume = names[2] }
+    for event in docker.system.events { since = "1m", ["until"] = "0s", filters = filters } do
       seen[#seen + 1] = event.action .. " " .. event.name
     end
     assert.same({ "destroy " .. names[2] }, seen)

@@ -191,11 +191,11 @@ describe("docker.networks #live", function()
       local ctz = require "ctz"
       local docker = ctz.docker.connect{host=%q}
       local made = docker.networks.create("planned")
-      print(made.name, made.id, made.driver)
+      print(made.name, made.id, made.driver, made.planned)
       print(made:connect("box"), made:disconnect("box", {force=true}), made:remove())
       print(docker.networks.get(%q):remove(), #docker.networks.prune().removed)]])
       :format(engine.host(), network.name), { "--dry-run" })
-    assert.equal("planned\tnil\tbridge\ntrue\ttrue\ttrue\ntrue\t0\n", result.out, result.err)
+    assert.equal("planned\tplanned\tbridge\ttrue\ntrue\ttrue\ttrue\ntrue\t0\n", result.out, result.err)
     assert.equal(([[
 would create network planned
 would connect container box to network planned

@@ -126,7 +126,7 @@ describe("docker.volumes #live", function()
       print(made.name, made.id, made:remove(), docker.volumes.create().name)
       print(docker.volumes.get(%q):remove(), #docker.volumes.prune({all=true}).removed)]])
       :format(engine.host(), volume.name), { "--dry-run" })
-    assert.equal("planned\tnil\ttrue\tnil\ntrue\t0\n", result.out, result.err)
+    assert.equal("planned\tplanned\ttrue\tplanned\ntrue\t0\n", result.out, result.err)
     assert.equal(([[
 would create volume planned
 would remove volume planned
