@@ -168,7 +168,7 @@ function archives.save(client, given, opts)
     }),
   }, Saved)
   if opts.to then
-    local closing <close> = saved
+    local closing <close> = saved -- luacheck: ignore 211
     return save_to(saved, opts.to, opts)
   end
   return saved, nil, nil, saved
@@ -238,7 +238,7 @@ end
 -- POSTs an archive and follows what the engine tells of it.
 local function send(client, path, op, given, opts)
   local source = open_source(op, given)
-  local file <close> = source.file
+  local file <close> = source.file -- luacheck: ignore 211
   local target = opts.verb .. " " .. source.name
   local show <close> = not opts.on_progress
     and ui.progress { title = target, unit = "bytes", total = source.length } or nil
