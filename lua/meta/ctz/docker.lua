@@ -380,6 +380,148 @@ function docker.containers.wait(container, opts) end
 ---@return true
 function docker.containers.wait_until(container, opts) end
 
+docker.images = {}
+
+---The object of an image as of ctz.docker.images.get, nil when there is none.
+---@async
+---@param image string|ctz.docker.image  name, id or object
+---@return ctz.docker.image|nil
+function docker.images.find(image) end
+
+---The object of an image. Beside the fields of ctz.docker.images.list it has tags and digests (all its names), architecture, os, variant, and layers (the digests of their content).
+---@async
+---@param image string|ctz.docker.image  name, id or object
+---@return ctz.docker.image
+function docker.images.get(image) end
+
+---What made an image, the last step first: a list of {id, created, created_by, size_bytes, comment, tags, raw}. id is nil where the engine does not know it.
+---@async
+---@param image string|ctz.docker.image  name, id or object
+---@return table
+function docker.images.history(image) end
+
+---@class ctz.docker.images.import.opts
+---@field name? string  "repository:tag"
+---@field changes? string[]  Dockerfile instructions: {'CMD ["sh"]', "ENV PATH=/bin"}
+---@field message? string
+---@field platform? string  "linux/arm64"; default: the engine's
+---@field on_progress? fun(event: table)  as of ctz.docker.images.load; default: a line of progress
+---@field timeout? ctz.seconds  until the engine has taken it
+
+---Makes an image with one layer of a root file system in a tar archive, and returns its object. In a dry run the object has planned=true.
+---@async
+---@param source string|function|table  path of a file, an address (https://...) that the engine asks, a function that returns its pieces, or {bytes=}
+---@param opts? ctz.docker.images.import.opts
+---@return ctz.docker.image
+function docker.images.import(source, opts) end
+
+---@class ctz.docker.images.inspect.opts
+---@field platform? string  "linux/arm64": of an image for several; needs API 1.49
+---@field timeout? ctz.seconds
+
+---All that the engine says of an image, as it says it.
+---@async
+---@param image string|ctz.docker.image  name, id or object
+---@param opts? ctz.docker.images.inspect.opts
+---@return table
+function docker.images.inspect(image, opts) end
+
+---@class ctz.docker.images.list.opts
+---@field all? boolean  also the images between the steps of a classic build
+---@field filters? table  {name = value or list}: before, dangling, label, reference, since, until
+---@field timeout? ctz.seconds
+
+---The images by name, one entry for each tag: a list of image objects {id, repository, tag, digest, full_name, created, size_bytes, labels, raw}. An image without a name has neither repository nor tag, and its id as full_name; created is in seconds since 1970; raw is the engine's own answer. Their methods are get, history, inspect, push, remove and save.
+---@async
+---@param opts? ctz.docker.images.list.opts
+---@return ctz.docker.image[]
+function docker.images.list(opts) end
+
+---@class ctz.docker.images.load.opts
+---@field platform? string  only this one of images for several; needs API 1.48
+---@field on_progress? fun(event: table)  {id, status, current, total, sum_current, sum_total, raw}; while the archive is sent the status is "Sending"
+---@field timeout? ctz.seconds  until the engine has taken it
+
+---Takes images from a tar archive, as docker save or `ctz build --to docker-archive:` make it, and returns their names, or the id of one that has none. Shows a line of progress, unless on_progress is given. In a dry run the list is empty.
+---@async
+---@param source string|function|table  path of a file, a function that returns its pieces, or {bytes=}
+---@param opts? ctz.docker.images.load.opts
+---@return string[]
+function docker.images.load(source, opts) end
+
+---@class ctz.docker.images.prune.opts
+---@field all? boolean
+---@field filters? table  {name = value or list}: label, label!, until
+---@field timeout? ctz.seconds
+
+---Removes the images that have no name and that no container uses; with all=true also those with a name. Returns {removed={ids}, untagged={names}, bytes_freed=}, in a dry run with empty lists.
+---@async
+---@param opts? ctz.docker.images.prune.opts
+---@return {removed: string[], untagged: string[], bytes_freed: ctz.bytes}
+function docker.images.prune(opts) end
+
+---@class ctz.docker.images.pull.opts
+---@field platform? string  "linux/arm64"
+---@field auth? table|false  {username=, password=} or {identity_token=}; false: nobody; default: as docker login left it (ctz.registry.credentials)
+---@field on_progress? fun(event: table)  {id, status, current, total, sum_current, sum_total, raw}; id is a layer
+---@field timeout? ctz.seconds  until it begins
+
+---Has the engine fetch an image from its registry and returns its object; docker.pull for short. Shows the bytes of all layers as one line of progress, unless on_progress is given. In a dry run the object has planned=true.
+---@async
+---@param name string  "alpine", "ghcr.io/owner/name:1.2", "name@sha256:..."; without a tag it is "latest"
+---@param opts? ctz.docker.images.pull.opts
+---@return ctz.docker.image
+function docker.images.pull(name, opts) end
+
+---@class ctz.docker.images.push.opts
+---@field platform? string  only this one of an image for several; needs API 1.46
+---@field auth? table|false  {username=, password=} or {identity_token=}; false: nobody; default: as docker login left it (ctz.registry.credentials)
+---@field on_progress? fun(event: table)  {id, status, current, total, sum_current, sum_total, raw}; id is a layer
+---@field timeout? ctz.seconds  until it begins
+
+---Has the engine send an image to its registry; docker.push for short. Returns {name, tag, digest, size_bytes}: of its manifest there. Shows the bytes of all layers as one line of progress, unless on_progress is given. In a dry run there is no digest.
+---@async
+---@param name string|ctz.docker.image  "registry.example/team/web:1"; without a tag it is "latest"
+---@param opts? ctz.docker.images.push.opts
+---@return {name: string, tag: string, digest: string, size_bytes: ctz.bytes}
+function docker.images.push(name, opts) end
+
+---@class ctz.docker.images.remove.opts
+---@field force? boolean  also when a stopped container uses it; by id: with all its names
+---@field noprune? boolean  keeps those it was made from that have no name
+---@field timeout? ctz.seconds
+
+---Takes a name off an image, and removes the image when that was its last one. By its id an image with one name is removed. Returns {untagged={names}, deleted={ids}}, in a dry run with empty lists.
+---@async
+---@param image string|ctz.docker.image  name, id or object, which stands for its name
+---@param opts? ctz.docker.images.remove.opts
+---@return {untagged: string[], deleted: string[]}
+function docker.images.remove(image, opts) end
+
+---@class ctz.docker.images.save.opts
+---@field to? string  path of a file
+---@field platform? string  only this one of images for several; needs API 1.48
+---@field on_progress? fun(event: table)  {current} with `to`: bytes so far; default: a line of progress
+---@field timeout? ctz.seconds  until it begins
+
+---Images as a tar archive, as docker save makes it. With `to` it becomes this file, which appears when it is complete, and the result is {path=, size_bytes=}; else for chunk in ctz.docker.images.save("web") do gives its bytes as they come, and raises at the end when the engine could not give all.
+---@async
+---@param images string|ctz.docker.image|table  name, id or object, or a list of them
+---@param opts? ctz.docker.images.save.opts
+---@return iterator | table
+function docker.images.save(images, opts) end
+
+---@class ctz.docker.images.tag.opts
+---@field timeout? ctz.seconds
+
+---Gives an image one more name. An image that had it loses it.
+---@async
+---@param image string|ctz.docker.image  name, id or object
+---@param name string  "repository:tag"; without a tag it is "latest"
+---@param opts? ctz.docker.images.tag.opts
+---@return true
+function docker.images.tag(image, name, opts) end
+
 ---@class ctz.docker.manage.opts
 ---@field operation string  create run start stop restart kill pause unpause remove logs inspect
 ---@field container? string|ctz.docker.container  not for create and run, which make one
@@ -428,7 +570,7 @@ function docker.networks.connect(network, container, opts) end
 ---@field config_from? string  the template
 ---@field timeout? ctz.seconds
 
----Makes a network. In a dry run the object has a name and no id.
+---Makes a network. In a dry run the object has planned=true, and its name as id.
 ---@async
 ---@param name string
 ---@param opts? ctz.docker.networks.create.opts
@@ -520,6 +662,54 @@ function docker.run(config) end
 
 docker.system = {}
 
+---@class ctz.docker.system.df.opts
+---@field timeout? ctz.seconds
+
+---What takes space: {images=, containers=, volumes=, build_cache=, raw=}, each as {count, active, size_bytes, reclaimable_bytes}; active are those that are in use.
+---@async
+---@param opts? ctz.docker.system.df.opts
+---@return table
+function docker.system.df(opts) end
+
+---@class ctz.docker.system.events.opts
+---@field since? string|number  what happened since then comes first; a time, or how long ago ("10m")
+---@field until? string|number  ends there
+---@field filters? table  {name = value or list}: type, event, container, image, label, network, volume, ...
+---@field reconnect? ctz.seconds  to try to reach the engine again; default 60, 0: not at all
+---@field timeout? ctz.seconds  until it has begun
+
+---for event in ctz.docker.system.events() do print(event.type, event.action, event.name) end: what happens on the engine from now on, each as {type, action, detail, id, name, attributes, scope, time, raw}: "container", "health_status", "healthy", ... time is in seconds since 1970, raw the engine's own answer, raw.timeNano its exact time. When the engine restarts or the connection breaks it goes on as soon as the engine answers: what the engine still knows of the time between is neither lost nor told twice. break closes the connection; nothing wakes while nothing happens.
+---@async
+---@param opts? ctz.docker.system.events.opts
+---@return fun(): any
+function docker.system.events(opts) end
+
+---What the engine is and has: {id, name, version, os, os_type, arch, kernel, cpus, memory_bytes, containers = {all, running, paused, stopped}, images, storage_driver, root_dir, cgroup_driver, cgroup_version, runtimes, default_runtime, rootless, containerd_store, swarm, labels, warnings, raw}.
+---@async
+---@return table
+function docker.system.info() end
+
+---@class ctz.docker.system.ping.opts
+---@field timeout? ctz.seconds
+
+---Asks the engine whether it is there: {api_version=, newest_api_version=, os=, builder=, experimental=}. api_version is the one that ctz speaks to it, builder is "2" where BuildKit is the default.
+---@async
+---@param opts? ctz.docker.system.ping.opts
+---@return {api_version: string, newest_api_version: string, os: string, builder: string?, experimental: boolean}
+function docker.system.ping(opts) end
+
+---@class ctz.docker.system.prune.opts
+---@field what? string[]  of containers, networks, volumes, images, build_cache; default: all but volumes
+---@field all? boolean  also images with a name that no container uses, volumes with a name, all of the cache
+---@field filters? table  {name = value or list}: label, label!, until; a label leaves the build cache alone
+---@field timeout? ctz.seconds  for each kind
+
+---Removes what is not in use: containers that do not run, networks without containers, images without a name, the build cache. Returns {containers={ids}, networks={names}, volumes={names}, images={ids}, build_cache={ids}, bytes_freed=}: what was removed.
+---@async
+---@param opts? ctz.docker.system.prune.opts
+---@return table
+function docker.system.prune(opts) end
+
 ---{version=, api_version=, os=, arch=, kernel=, raw=}: api_version is the one that ctz speaks to it.
 ---@async
 ---@return {version: string, api_version: string, os: string, arch: string, kernel: string, raw: table}
@@ -533,7 +723,7 @@ docker.volumes = {}
 ---@field labels? table  {name = value} or {"name=value"}
 ---@field timeout? ctz.seconds
 
----Makes a volume. One that is there already, with the same driver, is the result as it is. In a dry run the object has the name only.
+---Makes a volume. One that is there already, with the same driver, is the result as it is. In a dry run the object has planned=true.
 ---@async
 ---@param name? string  without one the engine chooses 64 hex digits
 ---@param opts? ctz.docker.volumes.create.opts
