@@ -31,14 +31,14 @@ describe("ctz repl in a terminal #live", function()
     return
   end
 
+  -- Each test ends at a prompt: then the session writes nothing any more.
   local function open(opts)
-    local terminal = tmux.open(host.program .. " repl", opts)
-    terminal:wait "ctz>\n"
-    return terminal
+    return tmux.open(host.program .. " repl", opts)
   end
 
   it("puts output above a line of wide characters that takes two rows", function()
     local terminal <close> = open { columns = 60 }
+    terminal:wait "ctz>\n"
     terminal:line "ctz.spawn(function() ctz.sleep(0.5) print 'from behind' end, {background=true})"
     terminal:wait "ctz.task"
     terminal:type("'" .. WIDE .. "' .. 'x")
@@ -46,10 +46,12 @@ describe("ctz repl in a terminal #live", function()
     assert.equal(1, count(screen, WIDE .. "' .. 'x"))
     terminal:line "'"
     terminal:wait('"' .. ("漢字"):rep(14))
+    terminal:wait("\nctz>\n$", { pattern = true })
   end)
 
   it("draws the line anew when the terminal gets another size", function()
     local terminal <close> = open { columns = 60 }
+    terminal:wait "ctz>\n"
     terminal:line "for i = 1, 12 do print 'above' end" -- what tmux moves out of sight, not the line
     terminal:wait "above\nctz>"
     terminal:type("'" .. WIDE .. "end'")
@@ -64,7 +66,7 @@ describe("ctz repl in a terminal #live", function()
   end)
 
   it("comes back after Ctrl-Z and fg with the line that was being typed", function()
-    local terminal <close> = tmux.open("exec bash --norc -i", { environment = "PS1='shell> '" })
+    local terminal <close> = tmux.open("exec bash --norc -i", { environment = "PS1='shell> ' HISTFILE=/dev/null" })
     terminal:wait "shell>\n"
     terminal:line(host.program .. " repl")
     terminal:wait "ctz>\n"
@@ -99,6 +101,7 @@ describe("ctz repl in a terminal #live", function()
 
   it("keeps progress lines right above the prompt and leaves none behind", function()
     local terminal <close> = open()
+    terminal:wait "ctz>\n"
     terminal:line "p = ctz.ui.progress{title='loading', total=50}"
     terminal:line "ctz.spawn(function() for i=1,49 do ctz.sleep(0.1) p:set(i) end end)"
     terminal:type "half"
@@ -112,10 +115,12 @@ describe("ctz repl in a terminal #live", function()
     terminal:line "p:done()"
     screen = terminal:wait "ctz> p:done()\nloading: "
     assert.equal(0, count(screen, "of 50"))
+    terminal:wait("\nctz>\n$", { pattern = true })
   end)
 
   it("takes a paste as one input, tabs and all", function()
     local terminal <close> = open()
+    terminal:wait "ctz>\n"
     terminal:paste("for i = 1, 2 do\n\tprint('row', i)\nend\n", { bracketed = true })
     terminal:wait "print('row', i)\nend"
     terminal:keys "Enter"
@@ -128,6 +133,7 @@ describe("ctz repl in a terminal #live", function()
 
   it("takes a lone Escape for nothing", function()
     local terminal <close> = open()
+    terminal:wait "ctz>\n"
     terminal:keys "Escape"
     terminal:keys "Enter"
     terminal:wait "ctz>\nctz>"
