@@ -3,6 +3,8 @@
 #ifndef CTZ_REPL_HISTORY_H
 #define CTZ_REPL_HISTORY_H
 
+#include <lua.h>
+
 #include "host/buffer.h"
 #include "host/error.h"
 
@@ -13,5 +15,9 @@ int ctz_history_append(const char *path, const char *bytes, size_t size, struct 
 /// that does not exist is empty.
 int ctz_history_read(const char *path, size_t max_bytes, struct ctz_buffer *out,
                      struct ctz_error *err);
+
+/// The functions repl.append and repl.load of the door; in historylua.c.
+int ctz_l_history_append(lua_State *L);
+int ctz_l_history_load(lua_State *L);
 
 #endif

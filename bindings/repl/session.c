@@ -25,12 +25,11 @@
 #include "host/secrets.h"
 #include "host/task.h"
 
-#define SESSION_CLASS     "ctz.repl.session"
-#define HISTORY_ENTRIES   10000         // kept in memory
-#define HISTORY_MAX_BYTES (1024 * 1024) // of the file
-#define BLOCK_BYTES       4096          // read at once: what a terminal keeps
-#define PASTE_MAX_BYTES   (1024 * 1024)
-#define ESCAPE_NS         UINT64_C(500000000) // a lone Escape is nothing after this silence
+#define SESSION_CLASS   "ctz.repl.session"
+#define HISTORY_ENTRIES 10000 // kept in memory
+#define BLOCK_BYTES     4096  // read at once: what a terminal keeps
+#define PASTE_MAX_BYTES (1024 * 1024)
+#define ESCAPE_NS       UINT64_C(500000000) // a lone Escape is nothing after this silence
 
 enum event { EVENT_END, EVENT_LINE, EVENT_INTERRUPT, EVENT_COMPLETE };
 static const char *const event_names[] = {"end", "line", "interrupt", "complete"};
@@ -500,58 +499,6 @@ static struct ctz_repl *open_repl(struct ctz_host *host, struct ctz_error *err)
     return repl;
 }
 
-// --- the history -------------------------------------------------------------------------------
-
-struct history_op {
-    struct ctz_op op;
-    char *path;             // owned
-    struct ctz_buffer text; // to be appended, or read
-};
-
-static void work_append(struct ctz_op *op)
-{
-    struct history_op *history = (struct history_op *)op;
-    ctz_history_append(history->path, history->text.bytes, history->text.length, &op->err);
-}
-
-static void work_load(struct ctz_op *op)
-{
-    struct history_op *history = (struct history_op *)op;
-    ctz_history_read(history->path, HISTORY_MAX_BYTES, &history->text, &op->err);
-}
-
-static int push_history(lua_State *L, struct ctz_op *op)
-{
-    const struct ctz_buffer *text = &((struct history_op *)op)->text;
-    lua_pushlstring(L, text->bytes ? text->bytes : "", text->length);
-    return 1;
-}
-
-static void clear_history(struct ctz_op *op)
-{
-    struct history_op *history = (struct history_op *)op;
-    ctz_buffer_clear(&history->text);
-    ctz_free(history->path);
-}
-
-static const struct ctz_op_class append_class = {
-    .name = "writes the history", .work = work_append, .clear = clear_history};
-static const struct ctz_op_class load_class = {
-    .name = "reads the history", .work = work_load, .push = push_history, .clear = clear_history};
-
-static int await_history(lua_State *L, const struct ctz_op_class *class, const char *path,
-                         const char *text, size_t size)
-{
-    struct history_op *history = ctz_op_new(L, class, sizeof *history);
-    ctz_buffer_init(&history->text, SIZE_MAX / 2);
-    history->path = ctz_strdup(path);
-    if (!history->path || ctz_buffer_append(&history->text, text, size) < 0) {
-        ctz_op_discard(&history->op);
-        return luaL_error(L, "not enough memory");
-    }
-    return ctz_await(L, history);
-}
-
 // --- Lua ---------------------------------------------------------------------------------------
 
 static struct ctz_repl *check_session(lua_State *L)
@@ -720,21 +667,6 @@ static int l_masks(lua_State *L)
     return 1;
 }
 
-// (path, text) -> true: behind what is in the history file, in one write
-static int l_append(lua_State *L)
-{
-    size_t size;
-    const char *path = ctz_check_name(L, 1, "path");
-    const char *text = ctz_check_string(L, 2, "text", &size);
-    return await_history(L, &append_class, path, text, size);
-}
-
-// (path) -> string: the history file
-static int l_load(lua_State *L)
-{
-    return await_history(L, &load_class, ctz_check_name(L, 1, "path"), "", 0);
-}
-
 static const struct ctz_reg methods[] = {
     {"repl.read", l_read, CTZ_CAP_PURE, 0, 0},
     {"repl.insert", l_insert, CTZ_CAP_PURE, 0, 0},
@@ -753,8 +685,8 @@ static const struct ctz_reg functions[] = {
     {"repl.open", l_open, CTZ_CAP_PURE, 0, 0},
     {"repl.is_terminal", l_is_terminal, CTZ_CAP_PURE, 0, 0},
     {"repl.masks", l_masks, CTZ_CAP_PURE, 0, 0},
-    {"repl.append", l_append, CTZ_CAP_WRITE, 1, 0},
-    {"repl.load", l_load, CTZ_CAP_READ, 1, 0},
+    {"repl.append", ctz_l_history_append, CTZ_CAP_WRITE, 1, 0},
+    {"repl.load", ctz_l_history_load, CTZ_CAP_READ, 1, 0},
     {NULL, NULL, CTZ_CAP_UNNAMED, 0, 0},
 };
 
