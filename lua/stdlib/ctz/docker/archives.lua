@@ -12,8 +12,9 @@ local object = require "ctz.docker.object"
 local progress = require "ctz.docker.progress"
 local ui = require "ctz.ui"
 
-local error, io, ipairs, pcall, setmetatable, type = error, io, ipairs, pcall, setmetatable, type
-local concat = table.concat
+local error, io, ipairs, pcall = error, io, ipairs, pcall
+local select, setmetatable, type = select, setmetatable, type
+local concat, random = table.concat, math.random
 
 local PIECE_BYTES <const> = 1 << 20
 local END_BYTES <const> = 1024 -- a tar archive ends with two blocks of zeros
@@ -89,7 +90,7 @@ end
 
 local function save_to(saved, path, opts)
   local op = saved.about.op
-  local partial <close> = setmetatable({ path = ("%s.%08x"):format(path, math.random(0, 0xffffffff)) }, Partial)
+  local partial <close> = setmetatable({ path = ("%s.%08x"):format(path, random(0, 0xffffffff)) }, Partial)
   local show <close> = not opts.on_progress and ui.progress { title = "save " .. path, unit = "bytes" } or nil
   local file, words = io.open(partial.path, "wb")
   written(file, words, path, op)
@@ -112,17 +113,17 @@ local function save_to(saved, path, opts)
   return { path = path, size_bytes = size }
 end
 
--- One name, or a list of them.
-local function read_names(op, given)
-  local list = {}
+-- One or several: as a list, and what they are called.
+local function read_images(op, given)
   local is_list = type(given) == "table" and type(given.id) ~= "string"
-  for i, one in ipairs(is_list and given or { given }) do
-    list[i] = image.subject(op, one)
+  local list, names = is_list and given or { given }, {}
+  for i, one in ipairs(list) do
+    names[i] = select(2, image.subject(op, one))
   end
-  if #list == 0 then
+  if #names == 0 then
     object.usage(op, "bad argument 'images' to '%s': expected the name of an image or a list of them", op)
   end
-  return list
+  return list, names
 end
 
 --- ctz.docker.images.save(images, opts?) -> iterator | table
@@ -143,7 +144,7 @@ end
 --- Api: Docker Engine v1.41, GET /images/get
 function archives.save(client, given, opts)
   local op <const> = "docker.images.save"
-  local names = read_names(op, given)
+  local list, names = read_images(op, given)
   opts = check(op, opts, { to = "string", platform = "string", on_progress = "function", timeout = "seconds" })
   local wanted = image.platform(op, opts.platform)
   local text = concat(names, ", ")
@@ -152,8 +153,12 @@ function archives.save(client, given, opts)
   elseif wanted then
     object.needs(client, "1.48", "platform", op)
   end
-  for _, name in ipairs(names) do -- so that a missing one has its hint, and the engine begins with no failure
-    image.call(client, "GET", name, "/json", { op = op })
+  for i, one in ipairs(list) do -- so that a missing one has its hint, and the engine begins with no failure
+    if type(one) == "table" then
+      image.named_subject(client, op, one)
+    else
+      image.call(client, "GET", names[i], "/json", { op = op })
+    end
   end
   local about = { op = op, target = "image " .. text }
   local saved = setmetatable({

@@ -58,18 +58,32 @@ function image.canonical(name)
   return image.text(parts)
 end
 
--- What the engine shall look for, and the text for errors: of an id, a name, or an object, which stands
--- for its name.
+-- What the engine shall look for, and what people call it: of an id, a name, or an object, whose name may
+-- be another image's by now.
 function image.subject(op, value)
   if type(value) == "table" and type(value.id) == "string" then
-    local name = value.full_name or value.id
-    return name, "image " .. name
+    return value.id, value.full_name or value.id
   elseif type(value) ~= "string" then
     usage(op, ("bad argument 'image' to '%s': expected a name, an id or an image, got %s"):format(op, type(value)))
   elseif not is_id(value) then
     image.parse(op, "image", value)
   end
-  return value, "image " .. value
+  return value, value
+end
+
+-- The same for what is done to a name, which must still be that image's.
+function image.named_subject(client, op, value)
+  local id, name = image.subject(op, value)
+  if id ~= name and not value.planned and image.call(client, "GET", name, "/json", { op = op }).Id ~= id then
+    error(new_error {
+      kind = "conflict",
+      op = op,
+      message = ("image %s is another one now"):format(name),
+      target = "image " .. name,
+      hint = "get it again, or name it by its id " .. id:sub(1, 19),
+    }, 0)
+  end
+  return name
 end
 
 -- "/images/..." of a name, whose slashes stay.

@@ -86,8 +86,8 @@ end
 --- Api: Docker Engine v1.41, GET /images/{name}/json
 function images.get(client, given)
   local op <const> = "docker.images.get"
-  local name = image.subject(op, given)
-  return image.of_inspect(client, (image.call(client, "GET", name, "/json", { op = op })), name)
+  local id, name = image.subject(op, given)
+  return image.of_inspect(client, (image.call(client, "GET", id, "/json", { op = op })), name)
 end
 
 --- ctz.docker.images.find(image) -> ctz.docker.image|nil
@@ -99,8 +99,8 @@ end
 --- Api: Docker Engine v1.41, GET /images/{name}/json
 function images.find(client, given)
   local op <const> = "docker.images.find"
-  local name = image.subject(op, given)
-  local raw, status = image.call(client, "GET", name, "/json", { op = op, ok = { [404] = true } })
+  local id, name = image.subject(op, given)
+  local raw, status = image.call(client, "GET", id, "/json", { op = op, ok = { [404] = true } })
   return status ~= 404 and image.of_inspect(client, raw, name) or nil
 end
 
@@ -117,12 +117,12 @@ end
 function images.inspect(client, given, opts)
   local op <const> = "docker.images.inspect"
   opts = check(op, opts, { platform = "string", timeout = "seconds" })
-  local name = image.subject(op, given)
+  local id = image.subject(op, given)
   local platform = image.platform(op, opts.platform)
   if platform then
     object.needs(client, "1.49", "platform", op)
   end
-  return (image.call(client, "GET", name, "/json", {
+  return (image.call(client, "GET", id, "/json", {
     op = op,
     timeout = opts.timeout,
     query = { platform = platform },
@@ -140,7 +140,7 @@ end
 --- Api: Docker Engine v1.41, GET /images/{name}/history
 function images.history(client, given)
   local op <const> = "docker.images.history"
-  local raw = image.call(client, "GET", image.subject(op, given), "/history", { op = op })
+  local raw = image.call(client, "GET", (image.subject(op, given)), "/history", { op = op })
   return object.list_of(raw, function(step)
     return {
       id = step.Id ~= "<missing>" and step.Id ~= "" and step.Id or nil,
@@ -169,15 +169,15 @@ end
 --- Api: Docker Engine v1.41, POST /images/{name}/tag
 function images.tag(client, given, name, opts)
   local op <const> = "docker.images.tag"
-  local source = image.subject(op, given)
+  local id, shown = image.subject(op, given)
   local parts = image.parse(op, "name", name)
   opts = check(op, opts, { timeout = "seconds" })
   if parts.digest then
     object.usage(op, "%q: a new name has a tag, no digest", name)
-  elseif client:plans("tag image %s as %s", source, image.text(parts)) then
+  elseif client:plans("tag image %s as %s", shown, image.text(parts)) then
     return true
   end
-  image.call(client, "POST", source, "/tag", {
+  image.call(client, "POST", id, "/tag", {
     op = op,
     timeout = opts.timeout,
     query = { repo = image.text(parts, {}), tag = parts.tag },
@@ -205,17 +205,18 @@ end
 --- @param opts.timeout? ctz.seconds
 --- @return {untagged: string[], deleted: string[]}
 --- @error not_found there is no such image; the hint names the nearest
---- @error conflict a container uses it, or it has several names
+--- @error conflict a container uses it, it has several names, or the object's name is another image's now
 --- @example local _, err = ctz.try(ctz.docker.connect{host="unix:///none.sock"}.images.remove, "alpine")
 --- @example assert(err:is "unreachable")
 --- Api: Docker Engine v1.41, DELETE /images/{name}
 function images.remove(client, given, opts)
   local op <const> = "docker.images.remove"
-  local name, target = image.subject(op, given)
+  local _, shown = image.subject(op, given)
   opts = check(op, opts, { force = "boolean", noprune = "boolean", timeout = "seconds" })
-  if client:plans("remove %s", target) then
+  if client:plans("remove image %s", shown) then
     return { untagged = {}, deleted = {} }
   end
+  local name = image.named_subject(client, op, given)
   local untagged, deleted = removed_of((image.call(client, "DELETE", name, "", {
     op = op,
     timeout = opts.timeout,

@@ -212,6 +212,7 @@ end
 --- @param opts.timeout? ctz.seconds  until it begins
 --- @return {name: string, tag: string, digest: string, size_bytes: ctz.bytes}
 --- @error not_found the engine has no such image; the hint names the nearest
+--- @error conflict the object's name is another image's now
 --- @error auth the registry wants to know who asks
 --- @error denied the registry refuses
 --- @error unreachable the engine does not reach the registry, or stopped meanwhile
@@ -221,7 +222,8 @@ end
 --- Api: Docker Engine v1.41, POST /images/{name}/push
 function pull.push(client, name, opts)
   local op <const> = "docker.images.push"
-  local parts = image.parse(op, "name", (image.subject(op, name)))
+  local _, shown = image.subject(op, name)
+  local parts = image.parse(op, "name", shown)
   opts = check(op, opts, {
     platform = "string",
     auth = "table|boolean",
@@ -239,7 +241,11 @@ function pull.push(client, name, opts)
   elseif wanted then
     object.needs(client, "1.46", "platform", op)
   end
-  image.call(client, "GET", text, "/json", { op = op }) -- so that a missing one has its hint
+  if type(name) == "table" then
+    image.named_subject(client, op, name)
+  else
+    image.call(client, "GET", text, "/json", { op = op }) -- so that a missing one has its hint
+  end
   local header, trouble = auth_header(op, opts.auth, parts)
   carry_as(client, image.path(image.text(parts, {}), "/push"), {
     title = "push " .. text,

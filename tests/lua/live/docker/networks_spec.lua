@@ -168,23 +168,6 @@ describe("docker.networks #live", function()
     assert.same({}, docker.networks.prune({ filters = { label = label } }).removed)
   end)
 
-  it("refuses what is wrong before anything is sent", function()
-    local networks = ctz.docker.connect({ host = "unix:///none.sock" }).networks
-    for _, name in ipairs { "", "../x", "-v", "a b", ("x"):rep(300), "a/b", "a\0b", "ä" } do
-      fails("usage", networks.create, name)
-      fails("usage", networks.remove, name)
-    end
-    fails("usage", networks.get)
-    fails("usage", networks.get, {})
-    local err = fails("usage", networks.create, "web", { driven = "bridge" })
-    assert.equal("unknown option 'driven' to 'docker.networks.create'; did you mean 'driver'?", err.message)
-    err = fails("usage", networks.create, "web", { ipam = { subnets = "10.0.0.0/8" } })
-    assert.matches("did you mean 'subnet'", err.message)
-    err = fails("usage", networks.list, { filters = { nam = "x" } })
-    assert.matches("did you mean 'name'", err.message)
-    fails("unreachable", networks.create, "web")
-  end)
-
   it("plans in a dry run and changes nothing", function()
     local network = docker.networks.create(engine.name())
     local result = program.recipe(([[

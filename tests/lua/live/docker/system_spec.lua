@@ -87,6 +87,21 @@ describe("docker.system #live", function()
     assert.is_nil(result.networks)
   end)
 
+  it("removes containers, networks and images by label, and leaves volumes and the build cache alone", function()
+    local label = engine.name "label"
+    local network = docker.networks.create(engine.name(), { labels = { label } })
+    local volume = docker.volumes.create(nil, { labels = { label } })
+    local labels = { [label] = "1" }
+    local container = docker.containers.create { image = engine.image, command = { "true" }, labels = labels }
+    local result = docker.system.prune { filters = { label = label } }
+    assert.same({ container.id }, result.containers)
+    assert.same({ network.name }, result.networks)
+    assert.same({}, result.images)
+    assert.is_nil(result.volumes)
+    assert.is_nil(result.build_cache)
+    volume:remove()
+  end)
+
   it("plans in a dry run and removes nothing", function()
     local network = docker.networks.create(engine.name())
     local result = program.recipe(([[

@@ -105,18 +105,6 @@ describe("docker.volumes #live", function()
     used:remove()
   end)
 
-  it("refuses what is wrong before anything is sent", function()
-    local volumes = ctz.docker.connect({ host = "unix:///none.sock" }).volumes
-    for _, name in ipairs { "", "../x", "-v", "a b", ("x"):rep(300), "a/b", "a\0b" } do
-      fails("usage", volumes.create, name)
-      fails("usage", volumes.remove, name)
-    end
-    fails("usage", volumes.get)
-    local err = fails("usage", volumes.create, "data", { label = {} })
-    assert.equal("unknown option 'label' to 'docker.volumes.create'; did you mean 'labels'?", err.message)
-    fails("unreachable", volumes.create, "data")
-  end)
-
   it("plans in a dry run and changes nothing", function()
     local volume = docker.volumes.create(engine.name())
     local result = program.recipe(([[
