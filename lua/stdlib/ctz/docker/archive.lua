@@ -5,7 +5,7 @@ local check = require("ctz.docker.options").check
 local context = require "ctz.core.context"
 local fs = require "ctz.fs"
 local json = require "ctz.json"
-local names = require "ctz.docker.names"
+local object = require "ctz.docker.object"
 local new_error = require("ctz.core.task").error
 
 local error, type = error, type
@@ -141,7 +141,7 @@ function archive.copy_in(client, container, source, path, opts)
   local op <const> = "docker.containers.copy_in"
   opts = check(op, opts, { keep_owner = "boolean" })
   check_inside(op, path)
-  local base, target = names.container(op, container)
+  local base, target = object.container(op, container)
   local about = { op = op, target = target, path = base }
   if type(source) ~= "function" and type(source) ~= "string" then
     usage(op, "bad argument 'source' to '%s': expected a path or a function, got %s", op, type(source))
@@ -200,7 +200,7 @@ function archive.copy_out(client, container, path, target, opts)
   local op <const> = "docker.containers.copy_out"
   opts = check(op, opts, { keep_owner = "boolean" })
   check_inside(op, path)
-  local base, shown = names.container(op, container)
+  local base, shown = object.container(op, container)
   local about = { op = op, target = shown, path = base }
   if target and client:plans("copy %s:%s to %s", shown, path, target) then
     return { path = target }
@@ -237,7 +237,7 @@ end
 function archive.export(client, container, opts)
   local op <const> = "docker.containers.export"
   opts = check(op, opts, { to = "string" })
-  local base, target = names.container(op, container)
+  local base, target = object.container(op, container)
   local stream = client:stream("GET", base .. "/export", { op = op, target = target, to = opts.to })
   return opts.to and { path = opts.to } or stream
 end

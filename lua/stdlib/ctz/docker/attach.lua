@@ -223,8 +223,8 @@ function attach.attach(client, container, opts)
     timeout = "seconds",
     tty = "boolean",
   })
-  local names = require "ctz.docker.names"
-  local path, target = names.container(op, container)
+  local object = require "ctz.docker.object"
+  local path, target = object.container(op, container)
   local tty = opts.tty
   if tty == nil then
     tty = client:call("GET", path .. "/json", { op = op, target = target, timeout = opts.timeout }).Config.Tty

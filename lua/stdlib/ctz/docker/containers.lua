@@ -3,14 +3,29 @@
 local check = require("ctz.docker.options").check
 local config = require "ctz.docker.config"
 local container_of = require "ctz.docker.container"
-local names = require "ctz.docker.names"
-local values = require "ctz.docker.values"
+local object = require "ctz.docker.object"
+local table_of = require("ctz.docker.values").table_of
 
 local ipairs, rawset, require, setmetatable, type = ipairs, rawset, require, setmetatable, type
 
-local table_of = values.table_of
-
 local containers = {}
+
+local FILTERS <const> = "ancestor before exited expose health id is-task isolation label name network publish since"
+  .. " status volume"
+
+-- Asks about one container, with a hint when there is none.
+local function call(client, method, path, opts)
+  opts.shows = "docker.containers.list{all=true}"
+  opts.name = opts.target:match "%S+$"
+  function opts.names()
+    local names = {}
+    for i, raw in ipairs(client:call("GET", "/containers/json", { op = opts.op, query = { all = true } })) do
+      names[i] = (raw.Names[1] or raw.Id):gsub("^/", "")
+    end
+    return names
+  end
+  return object.call(client, method, path, opts)
+end
 
 -- Functions that have a file of their own, loaded when first called.
 local elsewhere <const> = {
@@ -59,7 +74,7 @@ function containers.list(client, opts)
       all = opts.all,
       limit = opts.limit,
       size = opts.size,
-      filters = opts.filters and values.filters(op, opts.filters),
+      filters = object.filters(op, opts.filters, FILTERS),
     },
   })
   local list = {}
@@ -81,8 +96,8 @@ end
 function containers.inspect(client, container, opts)
   local op <const> = "docker.containers.inspect"
   opts = check(op, opts, { size = "boolean", timeout = "seconds" })
-  local path, target = names.container(op, container)
-  return (client:call("GET", path .. "/json", {
+  local path, target = object.container(op, container)
+  return (call(client, "GET", path .. "/json", {
     op = op,
     target = target,
     timeout = opts.timeout,
@@ -100,8 +115,8 @@ end
 --- @example assert(err:is "unreachable")
 function containers.get(client, container)
   local op <const> = "docker.containers.get"
-  local path, target = names.container(op, container)
-  return container_of.inspect(client, (client:call("GET", path .. "/json", { op = op, target = target })))
+  local path, target = object.container(op, container)
+  return container_of.inspect(client, (call(client, "GET", path .. "/json", { op = op, target = target })))
 end
 
 --- ctz.docker.containers.find(container) -> ctz.docker.container|nil
@@ -112,8 +127,8 @@ end
 --- @example assert(err:is "unreachable")
 function containers.find(client, container)
   local op <const> = "docker.containers.find"
-  local path, target = names.container(op, container)
-  local raw, status = client:call("GET", path .. "/json", { op = op, target = target, ok = { [404] = true } })
+  local path, target = object.container(op, container)
+  local raw, status = call(client, "GET", path .. "/json", { op = op, target = target, ok = { [404] = true } })
   return status ~= 404 and container_of.inspect(client, raw) or nil
 end
 
@@ -129,8 +144,8 @@ end
 function containers.top(client, container, opts)
   local op <const> = "docker.containers.top"
   opts = check(op, opts, { ps = "string" })
-  local path, target = names.container(op, container)
-  local raw = client:call("GET", path .. "/top", { op = op, target = target, query = { ps_args = opts.ps } })
+  local path, target = object.container(op, container)
+  local raw = call(client, "GET", path .. "/top", { op = op, target = target, query = { ps_args = opts.ps } })
   local list = {}
   for i, process in ipairs(table_of(raw.Processes)) do
     list[i] = {}
@@ -152,9 +167,9 @@ local CHANGES <const> = { [0] = "changed", [1] = "added", [2] = "deleted" }
 --- @example assert(err:is "unreachable")
 function containers.diff(client, container)
   local op <const> = "docker.containers.diff"
-  local path, target = names.container(op, container)
+  local path, target = object.container(op, container)
   local list = {}
-  for i, change in ipairs(table_of((client:call("GET", path .. "/changes", { op = op, target = target })))) do
+  for i, change in ipairs(table_of((call(client, "GET", path .. "/changes", { op = op, target = target })))) do
     list[i] = { path = change.Path, kind = CHANGES[change.Kind] }
   end
   return list
@@ -165,11 +180,11 @@ end
 -- POST without a body. True when something changed, false when it was so already (304).
 local function post(client, container, verb, opts, query)
   local op <const> = "docker.containers." .. verb
-  local path, target = names.container(op, container)
+  local path, target = object.container(op, container)
   if client:plans("%s %s", verb, target) then
     return true
   end
-  local _, status = client:call("POST", path .. "/" .. verb, {
+  local _, status = call(client, "POST", path .. "/" .. verb, {
     op = op,
     target = target,
     query = query,
@@ -284,10 +299,10 @@ end
 --- @example assert(err:is "unreachable")
 function containers.rename(client, container, name)
   local op <const> = "docker.containers.rename"
-  local path, target = names.container(op, container)
-  names.name_of(op, "name", name)
+  local path, target = object.container(op, container)
+  object.check_name(op, "name", name)
   if not client:plans("rename %s to %s", target, name) then
-    client:call("POST", path .. "/rename", { op = op, target = target, query = { name = name } })
+    call(client, "POST", path .. "/rename", { op = op, target = target, query = { name = name } })
   end
   if type(container) == "table" then
     container.name = name
@@ -309,12 +324,12 @@ end
 function containers.update(client, container, opts)
   local op <const> = "docker.containers.update"
   opts = check(op, opts, { resources = "table", restart_policy = "string|table" })
-  local path, target = names.container(op, container)
+  local path, target = object.container(op, container)
   local body = config.update(op, opts.resources, opts.restart_policy)
   if client:plans("update %s", target) then
     return {}
   end
-  return table_of(client:call("POST", path .. "/update", { op = op, target = target, json = body }).Warnings)
+  return table_of(call(client, "POST", path .. "/update", { op = op, target = target, json = body }).Warnings)
 end
 
 --- ctz.docker.containers.remove(container, opts?) -> boolean
@@ -331,11 +346,11 @@ end
 function containers.remove(client, container, opts)
   local op <const> = "docker.containers.remove"
   opts = check(op, opts, { force = "boolean", volumes = "boolean", timeout = "seconds" })
-  local path, target = names.container(op, container)
+  local path, target = object.container(op, container)
   if client:plans("remove %s", target) then
     return true
   end
-  client:call("DELETE", path, {
+  call(client, "DELETE", path, {
     op = op,
     target = target,
     timeout = opts.timeout,
@@ -358,11 +373,11 @@ end
 function containers.wait(client, container, opts)
   local op <const> = "docker.containers.wait"
   opts = check(op, opts, { condition = "string", timeout = "seconds" })
-  local path, target = names.container(op, container)
+  local path, target = object.container(op, container)
   return require("ctz.docker.create").read_exit(
     op,
     target,
-    client:call("POST", path .. "/wait", {
+    call(client, "POST", path .. "/wait", {
       op = op,
       target = target,
       query = { condition = opts.condition },
@@ -393,14 +408,14 @@ function containers.commit(client, container, opts)
     changes = "list",
     pause = "boolean",
   })
-  local id, shown = names.name_of(op, "container", container)
+  local id, target = object.subject(op, "container", container)
   local reference = opts.image and require("ctz.registry.reference").parse(opts.image)
-  if client:plans("commit container %s%s", shown, opts.image and " as " .. opts.image or "") then
+  if client:plans("commit %s%s", target, opts.image and " as " .. opts.image or "") then
     return nil
   end
-  return client:call("POST", "/commit", {
+  return call(client, "POST", "/commit", {
     op = op,
-    target = "container " .. shown,
+    target = target,
     query = {
       container = id,
       repo = reference and opts.image:gsub(":[^/:]*$", "") or nil,
@@ -427,7 +442,7 @@ function containers.prune(client, opts)
   end
   local raw = client:call("POST", "/containers/prune", {
     op = op,
-    query = { filters = opts.filters and values.filters(op, opts.filters) },
+    query = { filters = object.filters(op, opts.filters, "label until") },
   })
   return { removed = table_of(raw.ContainersDeleted), bytes_freed = raw.SpaceReclaimed }
 end

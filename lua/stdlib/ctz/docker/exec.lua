@@ -4,7 +4,7 @@ local attach = require "ctz.docker.attach"
 local check = require("ctz.docker.options").check
 local failure = require "ctz.docker.failure"
 local json = require "ctz.json"
-local names = require "ctz.docker.names"
+local object = require "ctz.docker.object"
 local secret = require "ctz.secret"
 local task = require "ctz.core.task"
 
@@ -77,7 +77,7 @@ end
 -- --- exec --------------------------------------------------------------------------------------
 
 local function start(client, container, opts)
-  local path, target = names.container(OP, container)
+  local path, target = object.container(OP, container)
   local created = client:call("POST", path .. "/exec", {
     op = OP,
     target = target,

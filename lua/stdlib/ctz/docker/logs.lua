@@ -2,7 +2,7 @@
 -- SPDX-License-Identifier: MIT
 local attach = require "ctz.docker.attach"
 local check = require("ctz.docker.options").check
-local names = require "ctz.docker.names"
+local object = require "ctz.docker.object"
 local units = require "ctz.docker.units"
 
 local error, pcall = error, pcall
@@ -50,7 +50,7 @@ end
 function logs.logs(client, container, opts)
   local op <const> = "docker.containers.logs"
   opts = check(op, opts, OPTIONS)
-  local path, target = names.container(op, container)
+  local path, target = object.container(op, container)
   local about = { op = op, target = target, timeout = opts.timeout }
   local stream = client:stream("GET", path .. "/logs", {
     op = op,

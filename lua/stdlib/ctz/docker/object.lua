@@ -40,6 +40,12 @@ local function subject(op, what, value)
   return escape(check_name(op, what, value)), what .. " " .. value
 end
 
+-- The path of a container, and the text for errors.
+local function container(op, value)
+  local part, shown = subject(op, "container", value)
+  return "/containers/" .. part, shown
+end
+
 -- --- near names --------------------------------------------------------------------------------
 
 -- The one of the names that was probably meant, nil when none is near.
@@ -170,6 +176,7 @@ return {
   call = call,
   check_name = check_name,
   class = class,
+  container = container,
   filters = filters,
   list_of = list_of,
   map_of = map_of,

@@ -3,7 +3,7 @@
 -- Source: docker/cli, cli/command/container/stats_helpers.go, for both versions of cgroups.
 local check = require("ctz.docker.options").check
 local json = require "ctz.json"
-local names = require "ctz.docker.names"
+local object = require "ctz.docker.object"
 local time = require "ctz.time"
 local units = require "ctz.docker.units"
 local table_of = require("ctz.docker.values").table_of
@@ -119,7 +119,7 @@ end
 function stats.metrics(client, container, opts)
   local op <const> = "docker.containers.metrics"
   opts = check(op, opts, { timeout = "seconds" })
-  local path, target = names.container(op, container)
+  local path, target = object.container(op, container)
   local about = { op = op, target = target, timeout = opts.timeout }
   local inspected = inspect(client, path, about)
   about.query = { stream = false }
@@ -166,7 +166,7 @@ end
 function stats.stats(client, container, opts)
   local op <const> = "docker.containers.stats"
   opts = check(op, opts, { timeout = "seconds" })
-  local path, target = names.container(op, container)
+  local path, target = object.container(op, container)
   local stream = client:stream("GET", path .. "/stats", {
     op = op,
     target = target,

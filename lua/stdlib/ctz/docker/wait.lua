@@ -3,7 +3,7 @@
 local check = require("ctz.docker.options").check
 local escape = require("ctz.docker.client").escape
 local http = require "ctz.http"
-local names = require "ctz.docker.names"
+local object = require "ctz.docker.object"
 local table_of = require("ctz.docker.values").table_of
 local task = require "ctz.core.task"
 
@@ -220,7 +220,7 @@ function wait.wait_until(client, container, opts)
     exit = "boolean|integer",
     timeout = "seconds",
   })
-  local path, target = names.container(OP, container)
+  local path, target = object.container(OP, container)
   local asked = {}
   for _, name in ipairs { "healthy", "log", "port", "http", "file", "exit" } do
     if opts[name] ~= nil and opts[name] ~= false then
