@@ -82,9 +82,10 @@ local Partial = {
   end,
 }
 
+-- What io says names the partial file: only the reason of it is told.
 local function written(ok, words, path, op)
   if not ok then
-    fail("io", op, path, "cannot write %s: %s", path, words)
+    fail("io", op, path, "cannot write %s: %s", path, words:match "([^:]+)$":gsub("^ ", ""))
   end
 end
 
@@ -107,7 +108,8 @@ local function save_to(saved, path, opts)
     end
   end
   partial.file = nil
-  written(file:close(), "it could not be closed", path, op)
+  local ok, why = file:close()
+  written(ok, why, path, op)
   fs.move(partial.path, path)
   partial.kept = true
   return { path = path, size_bytes = size }

@@ -202,7 +202,8 @@ Events.__close = Events.close
 --- raw}: "container", "health_status", "healthy", ... time is in seconds since 1970, raw the engine's own
 --- answer, raw.timeNano its exact time. When the engine restarts or the connection breaks it goes on as
 --- soon as the engine answers: what the engine still knows of the time between is neither lost nor told
---- twice. break closes the connection; nothing wakes while nothing happens.
+--- twice. break closes the connection; nothing wakes while nothing happens. The
+--- iterator may be held: `local events <close> = ...`, events(), events:close().
 --- @async
 --- @param opts.since? string|number  what happened since then comes first; a time, or how long ago ("10m")
 --- @param opts.until? string|number  ends there

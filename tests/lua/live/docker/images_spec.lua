@@ -227,6 +227,18 @@ describe("docker.images.save and load #live", function()
     assert.equal("before", ctz.fs.read(path))
   end)
 
+  it("tell that the file cannot be written, and leave none", function()
+    local err = fails("io", docker.images.save, engine.image, { to = "/none/image.tar", on_progress = quiet })
+    assert.equal("cannot write /none/image.tar: No such file or directory", err.message)
+    local folder <close> = ctz.fs.tempdir()
+    local line = ([[unshare --mount bash -c "mount -t tmpfs -o size=64k none %s && cd %s && '%s' eval '%s' ; ls -A"]])
+      :format(folder.path, folder.path, program.path, ([[ctz.docker.images.save(\"%s\", {to=\"x.tar\"})]])
+        :format(engine.image))
+    local result = program.shell(line)
+    assert.equal("", result.out)
+    assert.matches("docker.images.save: cannot write x.tar: No space left on device", result.err, 1, true)
+  end)
+
   it("tell what the engine writes behind an archive that it could not finish", function()
     local function answer(body)
       local head = "HTTP/1.1 200 OK\r\nContent-Type: application/x-tar\r\nContent-Length: %d\r\n\r\n"
