@@ -678,7 +678,7 @@ function docker.system.df(opts) end
 ---@field reconnect? ctz.seconds  to try to reach the engine again; default 60, 0: not at all
 ---@field timeout? ctz.seconds  until it has begun
 
----for event in ctz.docker.system.events() do print(event.type, event.action, event.name) end: what happens on the engine from now on, each as {type, action, detail, id, name, attributes, scope, time, raw}: "container", "health_status", "healthy", ... time is in seconds since 1970, raw the engine's own answer, raw.timeNano its exact time. When the engine restarts or the connection breaks it goes on as soon as the engine answers: what the engine still knows of the time between is neither lost nor told twice. break closes the connection; nothing wakes while nothing happens.
+---for event in ctz.docker.system.events() do print(event.type, event.action, event.name) end: what happens on the engine from now on, each as {type, action, detail, id, name, attributes, scope, time, raw}: "container", "health_status", "healthy", ... time is in seconds since 1970, raw the engine's own answer, raw.timeNano its exact time. When the engine restarts or the connection breaks it goes on as soon as the engine answers: what the engine still knows of the time between is neither lost nor told twice. break closes the connection; nothing wakes while nothing happens. The iterator may be held: `local events <close> = ...`, events(), events:close().
 ---@async
 ---@param opts? ctz.docker.system.events.opts
 ---@return fun(): any
