@@ -59,6 +59,7 @@
 ---@field path ctz.path
 ---@field process ctz.process
 ---@field registry ctz.registry
+---@field simulate ctz.simulate
 ---@field time ctz.time
 ---@field ui ctz.ui
 ---@field yaml ctz.yaml

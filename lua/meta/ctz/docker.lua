@@ -66,7 +66,7 @@ function docker.config(config) end
 ---@field context? string  name of a context
 ---@field tls? table  {ca=, cert=, key=} files or PEM texts, insecure=; default as the environment says
 
----An engine to work with: the result has all that ctz.docker has. Without options it is the engine that the docker command would use: DOCKER_HOST, else DOCKER_CONTEXT, else the current context of config.json, else the local socket. Nothing is sent yet.
+---An engine to work with: the result has all that ctz.docker has. Without options it is the engine that the docker command would use: DOCKER_HOST, else DOCKER_CONTEXT, else the current context of config.json, else the local socket. Nothing is sent yet. Under --simulate it is an engine in memory, one for each address.
 ---@param opts? ctz.docker.connect.opts
 ---@return ctz.docker
 function docker.connect(opts) end

@@ -4,7 +4,7 @@ local report = {}
 
 local FACTS <const> = {
   "kind", "op", "message", "hint", "target", "at", "status", "code", "exit_code", "stderr", "attempts",
-  "retry_after", "retryable", "traceback",
+  "retry_after", "retryable", "simulated", "traceback",
 }
 local CAUSE_DEPTH <const> = 8 -- a chain may be a cycle made by hand
 
@@ -38,7 +38,8 @@ end
 function report.failure(err, text)
   local json = require "ctz.json"
   local data = is_error(err) and facts(err, CAUSE_DEPTH) or { message = text }
-  return json.encode { error = data } .. "\n"
+  local simulated = require("ctz.core.host").mode().simulate or nil
+  return json.encode { error = data, simulated = simulated } .. "\n"
 end
 
 -- The line of JSON for what the recipe returned.

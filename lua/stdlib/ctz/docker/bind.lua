@@ -1,5 +1,7 @@
 -- docker/bind.lua: functions that take a client first become the functions of one client.
 -- SPDX-License-Identifier: MIT
+local mark = require "ctz.docker.mark"
+
 local rawset, setmetatable = rawset, setmetatable
 
 -- bind({start = function(client, id) ... end}, client).start(id)
@@ -11,7 +13,7 @@ local function bind(functions, client)
         return nil
       end
       local function bound(...)
-        return fn(client, ...)
+        return mark(client, fn(client, ...))
       end
       rawset(self, name, bound)
       return bound

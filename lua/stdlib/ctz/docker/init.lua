@@ -3,6 +3,7 @@
 local bind = require "ctz.docker.bind"
 local check = require("ctz.docker.options").check
 local clients = require "ctz.docker.client"
+local stand_in = require "ctz.docker.simulate.stand_in"
 
 local rawset, require, setmetatable = rawset, require, setmetatable
 
@@ -51,7 +52,8 @@ local docker = { config = config }
 --- ctz.docker.connect(opts?) -> ctz.docker
 --- An engine to work with: the result has all that ctz.docker has. Without options it is the engine
 --- that the docker command would use: DOCKER_HOST, else DOCKER_CONTEXT, else the current context of
---- config.json, else the local socket. Nothing is sent yet.
+--- config.json, else the local socket. Nothing is sent yet. Under --simulate it is an engine in
+--- memory, one for each address.
 --- @param opts.host? string  "unix:///PATH", "tcp://HOST:PORT", "ssh://[USER@]HOST"
 --- @param opts.context? string  name of a context
 --- @param opts.tls? table  {ca=, cert=, key=} files or PEM texts, insecure=; default as the environment says
@@ -60,14 +62,18 @@ local docker = { config = config }
 --- @example local _, err = ctz.try(ctz.docker.connect{host="unix:///none.sock"}.system.version)
 --- @example assert(err:is "unreachable" and err:is "container")
 function docker.connect(opts)
-  return open(clients.new(check("docker.connect", opts, { host = "string", context = "string", tls = "table" })))
+  opts = check("docker.connect", opts, { host = "string", context = "string", tls = "table" })
+  return open(stand_in.client(opts) or clients.new(opts))
 end
 
-local default
+local default, default_of
 
 return setmetatable(docker, {
   __index = function(_, name)
-    default = default or docker.connect()
+    local engine = stand_in.current()
+    if not default or default_of ~= engine then
+      default, default_of = docker.connect(), engine
+    end
     return default[name]
   end,
 })

@@ -3,6 +3,7 @@
 local check = require("ctz.docker.options").check
 local escape = require("ctz.docker.client").escape
 local host = require "ctz.core.host"
+local mark = require "ctz.docker.mark"
 local new_error = require("ctz.core.task").error
 local table_of = require("ctz.docker.values").table_of
 
@@ -131,7 +132,7 @@ local function class(name, functions, words)
   local methods = {}
   for verb in words:gmatch "%S+" do
     methods[verb] = function(self, ...)
-      return functions[verb](self.client, self, ...)
+      return mark(self.client, functions[verb](self.client, self, ...))
     end
   end
   return function(client, fields)

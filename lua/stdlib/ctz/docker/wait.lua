@@ -147,8 +147,21 @@ end
 function conditions.port(waiting, port)
   waiting.what = ("port %d was open"):format(port)
   poll(waiting, function(inspected)
+    if waiting.client.simulated then
+      return waiting.client:answers(inspected.Id, port)
+    end
     return is_open(needs_address(waiting, inspected, port))
   end)
+end
+
+-- What is answered by HTTP, nil: nothing yet.
+local function status_of(waiting, inspected, port, path)
+  if waiting.client.simulated then
+    return waiting.client:answers(inspected.Id, port, path)
+  end
+  local url = "http://" .. needs_address(waiting, inspected, port) .. path
+  local ok, answer = pcall(http.get, url, { check = false, timeout = 5, redirects = 0 })
+  return ok and answer.status or nil
 end
 
 function conditions.http(waiting, wanted)
@@ -159,14 +172,13 @@ function conditions.http(waiting, wanted)
   local path = wanted.path or "/"
   waiting.what = ("port %d answered"):format(wanted.port)
   poll(waiting, function(inspected)
-    local url = "http://" .. needs_address(waiting, inspected, wanted.port) .. path
-    local ok, answer = pcall(http.get, url, { check = false, timeout = 5, redirects = 0 })
-    if not ok then
+    local status = status_of(waiting, inspected, wanted.port, path)
+    if not status then
       return false
     elseif wanted.status then
-      return answer.status == wanted.status
+      return status == wanted.status
     end
-    return answer.status < 400
+    return status < 400
   end)
 end
 

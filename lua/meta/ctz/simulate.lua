@@ -1,0 +1,53 @@
+---@meta ctz.simulate
+-- Generated from the doc comments; do not edit.
+
+---Docker engines in memory, for tests of recipes without Docker.
+---@class ctz.simulate
+local simulate = {}
+
+---@class ctz.simulate.engine.opts
+---@field images? table  what is there: {"app:1", ["web:2"]={command={"serve"}, ports={80}}}
+---@field programs? table<string, function>  in every image
+---@field registry? table  what can be pulled, as images; default: everything
+---@field api? string  version of the API, default "1.41"
+
+---An engine in memory. engine.docker has all that ctz.docker has: containers that run, wait, fail and write logs, exec, networks, volumes, images to list, tag, pull and remove, events. What it does not model (build, copies, stats) raises kind unsupported. Its programs: sh with the small ones of busybox, and those of the test, each a function(argv, io) that returns an exit code. argv[0] is its name; io has write(text), stderr(text), read(n?), line(), sleep(s), trap(signal, fn), listen(port, fn?), exit(code), and the fields env, cwd, user, files, container. An image is a name, or a name with a table: command, entrypoint, environment, labels, ports, user, workdir, healthcheck, files ({path = text}), programs.
+---@param opts? ctz.simulate.engine.opts
+---@return ctz.simulate.engine
+function simulate.engine(opts) end
+
+---@class ctz.simulate.engine
+local engine = {}
+
+---What was asked of it, in order: {op=, method=, path=, query=, body=, status=}; op is the public name ("docker.containers.start").
+---@param pattern? string  only what is so called: a pattern for op
+---@return table[]
+function engine:calls(pattern) end
+
+---Ends engine:use().
+---@return true
+function engine:close() end
+
+---What happened, as the engine tells it: {Type=, Action=, Actor=, time=, ...}.
+---@return table[]
+function engine:events() end
+
+---What the engine answers to GET of a path of its API, beside ctz.docker: no call is noted.
+---@param path string  "/containers/json?all=1"
+---@return any
+function engine:get(path) end
+
+---As it was at the beginning: between two tests. engine.docker is another one then.
+---@return engine
+function engine:reset() end
+
+---Time passes for its containers, at once: what sleeps wakes, what is checked every minute is checked.
+---@param seconds ctz.seconds
+---@return true
+function engine:skip(seconds) end
+
+---From now on ctz.docker, and every docker.connect, is this engine: for recipes that connect by themselves. It ends with engine:close(), or with the block of local engine <close> = ...:use().
+---@return engine
+function engine:use() end
+
+return simulate

@@ -1,0 +1,155 @@
+-- simulate: Docker engines in memory, for tests of recipes without Docker.
+-- SPDX-License-Identifier: MIT
+local check = require("ctz.docker.options").check
+local simulate_engine = require "ctz.docker.simulate"
+local stand_in = require "ctz.docker.simulate.stand_in"
+
+local ipairs, pairs, rawget, require = ipairs, pairs, rawget, require
+local setmetatable, type = setmetatable, type
+
+local simulate = {}
+
+local OPTIONS <const> = { api = "string", images = "table", programs = "table", registry = "table" }
+
+local Engine = { __name = "ctz.simulate.engine" }
+
+local METHODS <const> = {}
+
+-- Connects while this engine is the one that is meant.
+local function connect(self)
+  local before = stand_in.current()
+  stand_in.put(self.state)
+  local docker = require("ctz.docker").connect()
+  stand_in.put(before)
+  return docker
+end
+
+Engine.__index = function(self, name)
+  if name == "docker" then
+    self.docker = connect(self)
+    return rawget(self, "docker")
+  end
+  return METHODS[name]
+end
+
+--- ctz.simulate.engine(opts?) -> ctz.simulate.engine
+--- An engine in memory. engine.docker has all that ctz.docker has: containers that run, wait, fail and
+--- write logs, exec, networks, volumes, images to list, tag, pull and remove, events. What it does not
+--- model (build, copies, stats) raises kind unsupported. Its programs: sh with the small ones of busybox,
+--- and those of the test, each a function(argv, io) that returns an exit code. argv[0] is its name; io
+--- has write(text), stderr(text), read(n?), line(), sleep(s), trap(signal, fn), listen(port, fn?),
+--- exit(code), and the fields env, cwd, user, files, container. An image is a name, or a name with a
+--- table: command, entrypoint, environment, labels, ports, user, workdir, healthcheck, files
+--- ({path = text}), programs.
+--- @param opts.images? table  what is there: {"app:1", ["web:2"]={command={"serve"}, ports={80}}}
+--- @param opts.programs? table<string, function>  in every image
+--- @param opts.registry? table  what can be pulled, as images; default: everything
+--- @param opts.api? string  version of the API, default "1.41"
+--- @return ctz.simulate.engine
+--- @example local engine = require("ctz.simulate").engine{programs={migrate=function(argv, io)
+--- @example   io.write("to ", argv[1], "\n") return 0 end}}
+--- @example local result = engine.docker.run{image="app:1", command={"migrate", "v2"}}
+--- @example assert(result.stdout == "to v2\n" and result.simulated)
+function simulate.engine(opts)
+  opts = check("simulate.engine", opts, OPTIONS)
+  return setmetatable({ settings = opts, state = simulate_engine.new_engine(opts) }, Engine)
+end
+
+--- engine:use() -> engine
+--- From now on ctz.docker, and every docker.connect, is this engine: for recipes that connect by
+--- themselves. It ends with engine:close(), or with the block of local engine <close> = ...:use().
+--- @example local engine <close> = require("ctz.simulate").engine():use()
+--- @example ctz.docker.networks.create "front" assert(engine:calls()[1].path == "/networks/create")
+function METHODS:use()
+  stand_in.put(self.state)
+  return self
+end
+
+--- engine:close() -> true
+--- Ends engine:use().
+--- @example assert(require("ctz.simulate").engine():close())
+function METHODS:close()
+  if stand_in.current() == self.state then
+    stand_in.put(nil)
+  end
+  return true
+end
+
+Engine.__close = METHODS.close
+
+--- engine:reset() -> engine
+--- As it was at the beginning: between two tests. engine.docker is another one then.
+--- @example local engine = require("ctz.simulate").engine()
+--- @example engine.docker.volumes.create "data" engine:reset()
+--- @example assert(#engine.docker.volumes.list() == 0 and #engine:calls() == 1)
+function METHODS:reset()
+  local is_used = stand_in.current() == self.state
+  self.state = simulate_engine.new_engine(self.settings)
+  self.docker = nil
+  return is_used and self:use() or self
+end
+
+local function copy(value)
+  if type(value) ~= "table" then
+    return value
+  end
+  local result = {}
+  for name, one in pairs(value) do
+    result[name] = copy(one)
+  end
+  return result
+end
+
+--- engine:calls(pattern?) -> table[]
+--- What was asked of it, in order: {op=, method=, path=, query=, body=, status=}; op is the public name
+--- ("docker.containers.start").
+--- @param pattern? string  only what is so called: a pattern for op
+--- @return table[]
+--- @example local engine = require("ctz.simulate").engine()
+--- @example engine.docker.run{image="app:1", command={"true"}}
+--- @example assert(#engine:calls "^docker.run$" > 1)
+function METHODS:calls(pattern)
+  local list = {}
+  for _, call in ipairs(self.state.calls) do
+    if not pattern or (call.op or ""):find(pattern) then
+      list[#list + 1] = copy(call)
+    end
+  end
+  return list
+end
+
+--- engine:events() -> table[]
+--- What happened, as the engine tells it: {Type=, Action=, Actor=, time=, ...}.
+--- @return table[]
+--- @example local engine = require("ctz.simulate").engine()
+--- @example engine.docker.volumes.create "data"
+--- @example assert(engine:events()[1].Type == "volume" and engine:events()[1].Action == "create")
+function METHODS:events()
+  self.state.kernel:advance()
+  return copy(self.state.events)
+end
+
+--- engine:get(path) -> any
+--- What the engine answers to GET of a path of its API, beside ctz.docker: no call is noted.
+--- @param path string  "/containers/json?all=1"
+--- @example assert(#require("ctz.simulate").engine():get "/networks" == 3)
+function METHODS:get(path)
+  local client = simulate_engine.new_client(self.state)
+  local count = #self.state.calls
+  local value = client:call("GET", path, { op = "simulate.get" })
+  self.state.calls[count + 1] = nil
+  return value
+end
+
+--- engine:skip(seconds) -> true
+--- Time passes for its containers, at once: what sleeps wakes, what is checked every minute is checked.
+--- @param seconds ctz.seconds
+--- @example local engine = require("ctz.simulate").engine()
+--- @example local job = engine.docker.run{image="app:1", command={"sleep", "3600"}, detach=true}
+--- @example engine:skip(3601) assert(job:wait() == 0)
+function METHODS:skip(seconds)
+  self.state.kernel:skip(seconds)
+  return true
+end
+
+return simulate
