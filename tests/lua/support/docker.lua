@@ -24,6 +24,9 @@ function docker.host()
   return assert(os.getenv "CTZ_TEST_DOCKER_HOST", hint)
 end
 
+--- Is this the engine in memory (CTZ_TEST_DOCKER_HOST=simulate)? It has the same images.
+docker.is_simulated = os.getenv "CTZ_TEST_DOCKER_HOST" == "simulate"
+
 --- Path of its socket.
 function docker.socket()
   return (docker.host():gsub("^unix://", ""))
@@ -31,6 +34,9 @@ end
 
 --- GETs a path of the engine's API as plain HTTP, beside ctz.docker, and decodes the answer.
 function docker.get(path, socket)
+  if docker.is_simulated then
+    return require("tests.lua.support.simulated").get(path)
+  end
   local answer = ctz.http.get("http://docker" .. path, { unix_socket = socket or docker.socket() })
   return ctz.json.decode(answer.body, { big = "float" }), answer
 end
@@ -98,6 +104,10 @@ function docker.own()
   local folder = testbed("start", docker.engine):match "^(.-)\n"
   local socket = ("%s/%s/docker.sock"):format(folder, docker.engine)
   return setmetatable({ folder = folder, socket = socket, host = "unix://" .. socket }, Own)
+end
+
+if docker.is_simulated then
+  require("tests.lua.support.simulated").begin(docker)
 end
 
 return docker

@@ -115,7 +115,7 @@ describe("docker.system.events #live", function()
     assert.same({ "destroy " .. names[2] }, seen)
   end)
 
-  it("loses nothing and tells nothing twice when its connection breaks, wherever", function()
+  it("loses nothing and tells nothing twice when its connection breaks, wherever #real", function()
     for _, cut in ipairs { 0, 1, 700, 1501, 3000 } do
       local proxy <close> = faults.before(engine.socket(), { match = "/events", cut = cut, body = true, times = 3 })
       local through = ctz.docker.connect { host = proxy.host }
@@ -137,7 +137,7 @@ describe("docker.system.events #live", function()
     events:close()
   end)
 
-  it("goes on after the engine restarted, without loss or doubles", function()
+  it("goes on after the engine restarted, without loss or doubles #real", function()
     local own <close> = engine.own()
     local on = ctz.docker.connect { host = own.host }
     local seen, events = watch(on)
@@ -157,7 +157,7 @@ describe("docker.system.events #live", function()
     events:close()
   end)
 
-  it("raises, or is cancelled, when the engine does not come back", function()
+  it("raises, or is cancelled, when the engine does not come back #real", function()
     local own <close> = engine.own()
     local on = ctz.docker.connect { host = own.host }
     local events = on.system.events { reconnect = 0.2 }
@@ -180,7 +180,7 @@ describe("docker.system.events #live", function()
     assert.is_nil(task:await())
   end)
 
-  it("ends at its time though the connection broke before", function()
+  it("ends at its time though the connection broke before #real", function()
     local proxy <close> = faults.before(engine.socket(), { match = "/events", cut = 0, body = true, times = 1 })
     local on = ctz.docker.connect { host = proxy.host }
     local seen, _, task = watch(on, { ["until"] = ctz.time.now() + 3 })
@@ -190,7 +190,7 @@ describe("docker.system.events #live", function()
     assert.is_true(#proxy:requests() > 4)
   end)
 
-  it("raises at once what the engine does not take", function()
+  it("raises at once what the engine does not take #real", function()
     local _, err = ctz.try(docker.system.events, { filters = { typ = "volume" } })
     assert.equal("usage", err.kind)
     assert.matches("did you mean 'type'", err.message)
@@ -207,7 +207,7 @@ describe("docker.system.events #live", function()
     assert.equal("timeout", err.kind)
   end)
 
-  it("wakes nobody while nothing happens", function()
+  it("wakes nobody while nothing happens #real", function()
     local child <close> = ctz.process.spawn({ program.path, "eval", ([[(function()
       local ctz = require "ctz"
       local events = ctz.docker.connect{host=%q}.system.events()

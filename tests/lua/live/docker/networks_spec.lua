@@ -168,7 +168,7 @@ describe("docker.networks #live", function()
     assert.same({}, docker.networks.prune({ filters = { label = label } }).removed)
   end)
 
-  it("plans in a dry run and changes nothing", function()
+  it("plans in a dry run and changes nothing #real", function()
     local network = docker.networks.create(engine.name())
     local result = program.recipe(([[
       local ctz = require "ctz"

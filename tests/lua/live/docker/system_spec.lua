@@ -102,7 +102,7 @@ describe("docker.system #live", function()
     volume:remove()
   end)
 
-  it("plans in a dry run and removes nothing", function()
+  it("plans in a dry run and removes nothing #real", function()
     local network = docker.networks.create(engine.name())
     local result = program.recipe(([[
       local ctz = require "ctz"
@@ -126,7 +126,7 @@ would remove what no build uses of the build cache
     assert.equal('there is no "image" to prune: containers, networks, volumes, images, build_cache', err.message)
   end)
 
-  it("gives up asking in time", function()
+  it("gives up asking in time #real", function()
     local proxy <close> = faults.before(engine.socket(), { match = "/v1.*/(_ping|system/df|events)", stall = 0 })
     local stuck = ctz.docker.connect { host = proxy.host }.system
     for _, name in ipairs { "ping", "df", "events" } do

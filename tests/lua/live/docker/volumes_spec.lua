@@ -105,7 +105,7 @@ describe("docker.volumes #live", function()
     used:remove()
   end)
 
-  it("plans in a dry run and changes nothing", function()
+  it("plans in a dry run and changes nothing #real", function()
     local volume = docker.volumes.create(engine.name())
     local result = program.recipe(([[
       local ctz = require "ctz"

@@ -100,7 +100,7 @@ describe("containers.wait_until #live", function()
   end)
 end)
 
-describe("containers.stats #live", function()
+describe("containers.stats #live #real", function()
   local docker, container
 
   setup(function()
