@@ -528,7 +528,7 @@ static int put_root(struct ctz_context *context, struct ctz_error *err)
 static int put_extra(struct ctz_context *context, struct ctz_error *err)
 {
     if (context->next_extra == context->extra_count) {
-        context->state = ROOT;
+        context->state = *context->root ? ROOT : TRAILER;
         return 0;
     }
     const struct ctz_context_extra *extra = &context->extras[context->next_extra++];

@@ -310,6 +310,18 @@ static void read_extras(lua_State *L, struct lists *lists, struct ctz_context_op
     lua_pop(L, 1);
 }
 
+// Without a root the extra files are all.
+static void read_root(lua_State *L, struct ctz_context_options *options)
+{
+    size_t size = 0;
+    const char *root = ctz_opt_string(L, 1, "root", &size, NULL);
+    bool has_extra = ctz_opt_field(L, 1, "extra") != LUA_TNIL;
+    lua_pop(L, 1);
+    if (root ? size == 0 || strlen(root) != size : !has_extra)
+        ctz_usage(L, "bad argument 'opts.root' to '%s': expected a path", ctz_function_name(L));
+    options->root = root ? root : "";
+}
+
 static void read_options(lua_State *L, struct lists *lists, struct ctz_context_options *options)
 {
     static const char *const names[] = {"root",  "name",       "ignore", "always",
@@ -317,9 +329,7 @@ static void read_options(lua_State *L, struct lists *lists, struct ctz_context_o
     ctz_check_table(L, 1, "opts");
     ctz_opts_check(L, 1, names);
     size_t size = 0;
-    options->root = ctz_opt_string(L, 1, "root", &size, NULL);
-    if (!options->root || size == 0 || strlen(options->root) != size)
-        ctz_usage(L, "bad argument 'opts.root' to '%s': expected a path", ctz_function_name(L));
+    read_root(L, options);
     options->name = ctz_opt_string(L, 1, "name", &size, "");
     if (size > 0)
         check_path(L, options->name, size, "name");
@@ -334,17 +344,18 @@ static void read_options(lua_State *L, struct lists *lists, struct ctz_context_o
 }
 
 // open{root=, name=, ignore=, always=, extra=, keep_owner=, follow=} -> reader of a tar stream.
-//   root: a folder or a file; name: what it is called in the stream (default: the folder's content
-//   is at the top); ignore: ctz.ignore.compile(...); always: paths that are sent though ignored;
-//   extra: {{path=, text=, mode=}...}: files that are not on disk; keep_owner: user and group as on
-//   disk, not 0; follow: root may be a link (default true).
+//   root: a folder or a file, absent when the extra files are all; name: what it is called in the
+//   stream (default: the folder's content is at the top); ignore: ctz.ignore.compile(...); always:
+//   paths that are sent though ignored; extra: {{path=, text=, mode=}...}: files that are not on
+//   disk; keep_owner: user and group as on disk, not 0; follow: root may be a link (default true).
 int ctz_context_l_open(lua_State *L)
 {
     struct ctz_context_options options = {0};
     lua_settop(L, 1);
     struct lists *lists = ctz_object_new(L, OPTIONS_CLASS, sizeof *lists, 0);
     read_options(L, lists, &options);
-    ctz_allow(L, CTZ_CAP_READ, options.root);
+    if (*options.root)
+        ctz_allow(L, CTZ_CAP_READ, options.root);
     struct reader **slot = ctz_object_new(L, READER_CLASS, sizeof *slot, 0);
     struct reader *reader = *slot = ctz_calloc(1, sizeof *reader);
     if (!reader)

@@ -23,6 +23,7 @@ end
 
 -- Functions that stand beside the collections, and where they are.
 local functions <const> = {
+  build = "ctz.docker.build",
   build_containers = "ctz.docker.manage",
   events = "ctz.docker.system",
   manage = "ctz.docker.manage",
