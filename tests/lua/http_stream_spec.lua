@@ -392,6 +392,71 @@ describe("a body made by a function", function()
     assert.equal("usage", failure(http.post, url "/echo", { body = function() return 5 end }).kind)
   end)
 
+  it("is sent on while the answer is read, in both directions as it comes", function()
+    local round = 0
+    local stream <close> = http.post(url "/duplex", {
+      stream = true,
+      body = function()
+        round = round + 1
+        ctz.sleep(0.01)
+        return round <= 20 and ("round %d;"):format(round) or nil
+      end,
+    })
+    assert.is_true(round < 20) -- the head came before the body had ended
+    for i = 1, 20 do
+      assert.equal(("ROUND %d;"):format(i), stream:read(#("round %d;"):format(i)))
+    end
+    assert.equal("bye", stream:read())
+    assert.is_nil(stream:read())
+  end)
+
+  it("that fails while the answer is read ends the stream with its error", function()
+    for _, reads in ipairs { "read", "chunks", "lines" } do
+      local round = 0
+      local stream <close> = http.post(url "/duplex", {
+        stream = true,
+        body = function()
+          round = round + 1
+          ctz.sleep(0.01)
+          if round == 3 then
+            error(ctz.error { kind = "io", message = "the disk is gone" })
+          end
+          return "part"
+        end,
+      })
+      local err = failure(function()
+        if reads == "read" then
+          while stream:read() do end -- luacheck: ignore 542
+        else
+          for _ in stream[reads](stream) do end -- luacheck: ignore 542
+        end
+      end)
+      assert.equal("the disk is gone", err.message)
+    end
+  end)
+
+  it("is not asked further when the stream is closed, or its scope has ended", function()
+    local asked = 0
+    local function body()
+      asked = asked + 1
+      ctz.sleep(0.005)
+      return "part"
+    end
+    do
+      local stream <close> = http.post(url "/duplex", { stream = true, body = body })
+      stream:read()
+    end
+    local before = asked
+    ctz.sleep(0.05)
+    assert.is_true(asked <= before + 1)
+    local stream = ctz.scope(function()
+      return http.post(url "/duplex", { stream = true, body = body })
+    end)
+    assert.equal("cancelled", failure(function()
+      while stream:read() do end -- luacheck: ignore 542
+    end).kind)
+  end)
+
   it("is not asked further when the answer comes early", function()
     local block, asked = ("x"):rep(100000), 0
     local err = failure(http.post, url "/early", {

@@ -330,6 +330,18 @@ class Server:
         await asyncio.sleep(0.2)
         return False
 
+    async def do_duplex(self, request, reader, writer, number, parts):
+        """Sends its head at once, then each chunk of the body in capitals as it comes, then "bye"."""
+        writer.write(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n")
+        while True:
+            await writer.drain()
+            size = int((await reader.readline()).split(b";")[0], 16)
+            chunk = (await reader.readexactly(size + 2))[:-2]
+            if size == 0:
+                break
+            writer.write(f"{size:x}\r\n".encode() + chunk.upper() + b"\r\n")
+        writer.write(b"3\r\nbye\r\n0\r\n\r\n")
+
     # --- upgrades ----------------------------------------------------------------------------------
 
     async def do_upgrade(self, request, reader, writer, number, parts):

@@ -6,7 +6,7 @@
 local core = require "ctz.core.http"
 local task = require "ctz.core.task"
 
-local error, ipairs, next, pairs, require = error, ipairs, next, pairs, require
+local error, ipairs, next, pairs, pcall, require = error, ipairs, next, pairs, pcall, require
 local setmetatable, tostring, type = setmetatable, tostring, type
 local concat, sort = table.concat, table.sort
 
@@ -140,13 +140,23 @@ Stream.__index = Stream
 --- @example local s = ctz.try(ctz.http.get, "http://127.0.0.1:1/", {stream=true}) assert(s == nil)
 function Stream:close()
   self.ended = true
+  if self.sending then
+    self.sending.task:cancel()
+  end
   return self.exchange:close()
 end
 
 Stream.__close = Stream.close
 
-local function take(self, value)
-  if value == nil then
+-- A body that is still sent may fail while the answer is read.
+local function take(self, ok, value)
+  local sending = self.sending
+  if sending and sending.err then
+    value, ok = sending.err, false
+  end
+  if not ok then
+    error(value, 0)
+  elseif value == nil then
     self:close()
   end
   return value
@@ -167,21 +177,21 @@ function Stream:read(n, opts)
   if self.ended then
     return nil
   end
-  return take(self, self.exchange:read(n, opts))
+  return take(self, pcall(self.exchange.read, self.exchange, n, opts))
 end
 
 local function next_chunk(self)
   if self.ended then
     return nil
   end
-  return take(self, self.exchange:read())
+  return take(self, pcall(self.exchange.read, self.exchange))
 end
 
 local function next_line(self)
   if self.ended then
     return nil
   end
-  return take(self, self.exchange:line())
+  return take(self, pcall(self.exchange.line, self.exchange))
 end
 
 --- stream:chunks() -> iterator
@@ -297,6 +307,26 @@ local function save(exchange, path, on_progress)
   end
 end
 
+-- Some servers answer while the body comes (a build tells its steps): it is sent on while the answer is
+-- read, as a background task of the caller's scope. When it fails, or that scope ends, the exchange does.
+local function stream_bodies(exchange, opts)
+  local sending = {}
+  sending.task = task.spawn(function()
+    local ok, err = pcall(send_body, exchange, opts.body)
+    if not ok then
+      sending.err = err
+      exchange:close()
+    end
+  end, { background = true })
+  local ok, response = pcall(wait_for_answer, exchange, opts.on_progress)
+  if not ok then
+    sending.task:cancel()
+    error(sending.err or response, 0)
+  end
+  response.sending = sending
+  return response
+end
+
 -- With check=false the body of an error is no file: its beginning is the answer's body.
 local function read_error(exchange)
   local parts, size = {}, 0
@@ -315,7 +345,8 @@ local function drive(url, opts, method)
   local guard <close> = setmetatable({}, Guard)
   local exchange = core.open(url, opts, method)
   guard.exchange = exchange
-  local response = exchange_bodies(exchange, opts)
+  local is_duplex = opts.stream and type(opts.body) == "function"
+  local response = (is_duplex and stream_bodies or exchange_bodies)(exchange, opts)
   if opts.to and response.status >= 400 then
     response.body = read_error(exchange)
   elseif opts.to then
