@@ -207,10 +207,15 @@ local function headers_of(classic)
   return headers
 end
 
+-- A failure of the reader is kept as it is.
 local function body_of(reader, emit)
-  local told = 0
-  return function()
-    local chunk = reader:read()
+  local told, body = 0, {}
+  function body.next()
+    local ok, chunk = pcall(reader.read, reader)
+    if not ok then
+      body.err = chunk
+      error(chunk, 0)
+    end
     local now = time.monotonic()
     if not chunk or now - told >= CONTEXT_S then
       told = now
@@ -219,17 +224,19 @@ local function body_of(reader, emit)
     end
     return chunk
   end
+  return body
 end
 
 -- --- the outcome -------------------------------------------------------------------------------
 
 -- The engine's words, with the step that failed, its last output and its exit code.
-local function failure(err, steps, session, target)
+local function failure(err, steps, session, body, target)
+  local own = body.err or session and session.err
   if type(err) ~= "table" or err.kind == "cancelled" or err.kind == "timeout" then
     return err
-  elseif session and session.err and type(session.err) == "table" then
-    session.err.op = OP
-    return session.err
+  elseif type(own) == "table" and own.kind ~= "cancelled" then
+    own.op = OP
+    return own
   end
   local facts = steps:failed(err)
   local place = facts.number and (" (step %d of %d)"):format(facts.number, facts.total) or ""
@@ -295,20 +302,20 @@ end
 local function follow(client, opts, plan, classic, target, emit)
   local session <close> = open_session(client, opts, classic, target)
   local reader <close> = plan:open(classic)
-  local steps = new_steps(classic, emit)
+  local steps, body = new_steps(classic, emit), body_of(reader, emit)
   local ok, err = pcall(function()
     local stream <close> = client:stream("POST", "/build", {
       op = OP,
       query = query_of(opts, plan, classic, session),
       headers = headers_of(classic),
-      body = body_of(reader, emit),
+      body = body.next,
     })
     for event in progress.events(client, stream, { op = OP }) do
       steps:event(event)
     end
   end)
   if not ok then
-    error(failure(err, steps, session, target), 0)
+    error(failure(err, steps, session, body, target), 0)
   end
   steps:finish()
   return steps
