@@ -5,6 +5,30 @@
 ---@class ctz.docker
 local docker = {}
 
+---@class ctz.docker.build.opts
+---@field context? string  the folder; without it the Dockerfile is all there is
+---@field dockerfile? string  path, below the context or from here; or its text, of several lines
+---@field tags? string|string[]
+---@field args? table  {NAME = value} for ARG; seen by everybody who has the image
+---@field secrets? table  {id = {env=NAME} or {file=PATH} or {value=text}} for RUN --mount=type=secret,id=
+---@field target? string  the stage to build
+---@field labels? table  {name = value}
+---@field cache_from? string|string[]  images whose layers may be used
+---@field no_cache? boolean  runs every step
+---@field pull? boolean  looks for newer base images
+---@field platform? string  "os/arch/variant"
+---@field network? string  of RUN: "host", "none", a network's name
+---@field extra_hosts? string[]  "name:address"
+---@field builder? "classic"|"buildkit"  default as above
+---@field on_progress? fun(event: table)
+---@field timeout? ctz.seconds
+
+---Builds an image and returns {image_name, image_id, tags, build_time, size_bytes, size_mb, layers, warnings, raw}: image_name is the first tag, build_time is in seconds, size_mb in 1,000,000 bytes, layers the digests of the image's layers, raw what the engine says of it. The folder is sent as it is read, without what DOCKERFILE.dockerignore or else .dockerignore leaves out. The builder is BuildKit on engines that prefer it (API 1.42 and newer), and on older ones when the Dockerfile or a secret needs it; DOCKER_BUILDKIT=0 or 1 chooses as for the docker command. Events of on_progress are {type="context", bytes=, files=, done=}, {type="step", name=, number?=, total?=, stage?=, state=, seconds?=} with the states started, done, cached and failed, {type="output", step=, stream=, text=} and {type="pull", id=, status=, current?=, total?=}; without it a line of progress is shown.
+---@async
+---@param opts ctz.docker.build.opts
+---@return {image_name: string?, image_id: string, build_time: number, size_mb: number, layers: string[], raw: table}
+function docker.build(opts) end
+
 ---Builds an image as ctz.docker.build does and returns its record: {image_name, image_id, build_time (seconds), size_mb (of 1,000,000 bytes), layers, warnings}. What a scan or an optimization would say (security_scan_passed, vulnerabilities_found, optimization_applied) is nil: neither was done.
 ---@async
 ---@param opts table  of ctz.docker.build
