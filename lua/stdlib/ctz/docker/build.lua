@@ -121,14 +121,6 @@ local function map_of(option, fields)
   return json.object(map)
 end
 
-local function labels_of(opts)
-  local map = map_of("labels", opts.labels)
-  for name, value in pairs(labels.of_run()) do
-    map[name] = value
-  end
-  return map
-end
-
 local function tags_of(opts)
   local tags = texts_of("tags", opts.tags or {})
   local parse = require("ctz.registry.reference").parse
@@ -183,7 +175,7 @@ local function query_of(opts, plan, classic, session)
     dockerfile = plan.name,
     t = { each = tags },
     buildargs = opts.args and map_of("args", opts.args),
-    labels = labels_of(opts),
+    labels = json.object(labels.merge("image", map_of("labels", opts.labels))),
     target = opts.target,
     cachefrom = cache_from and json.array(cache_from),
     nocache = opts.no_cache,
@@ -302,11 +294,15 @@ end
 local function follow(client, opts, plan, classic, target, emit)
   local session <close> = open_session(client, opts, classic, target)
   local reader <close> = plan:open(classic)
-  local steps, body = new_steps(classic, emit), body_of(reader, emit)
+  local query, count = query_of(opts, plan, classic, session), 0
+  for _ in pairs(query.labels) do
+    count = count + 1
+  end
+  local steps, body = new_steps(classic, emit, count), body_of(reader, emit)
   local ok, err = pcall(function()
     local stream <close> = client:stream("POST", "/build", {
       op = OP,
-      query = query_of(opts, plan, classic, session),
+      query = query,
       headers = headers_of(classic),
       body = body.next,
     })

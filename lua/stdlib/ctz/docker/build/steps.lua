@@ -62,9 +62,14 @@ local function end_step(self, state)
   }
 end
 
+-- The labels of the request are steps behind those of the Dockerfile: they are not shown.
 local function begin_step(self, number, total, name)
   end_step(self)
-  self.step = { name = name, number = tonumber(number), total = tonumber(total), since = time.monotonic() }
+  number, total = tonumber(number), tonumber(total) - self.hidden
+  if number > total then
+    return
+  end
+  self.step = { name = name, number = number, total = total, since = time.monotonic() }
   self.tail = new_tail()
   self.emit { type = "step", name = name, number = self.step.number, total = self.step.total, state = "started" }
 end
@@ -240,10 +245,10 @@ end
 
 -- --- the one interface -------------------------------------------------------------------------
 
--- new(is_classic, emit) -> steps: event(event of progress.lua), finish(), failed(err); afterwards id and
--- warnings.
-local function new(is_classic, emit)
-  local steps = { emit = emit, warnings = {}, steps = {}, tail = new_tail() }
+-- new(is_classic, emit, labels) -> steps: event(event of progress.lua), finish(), failed(err); afterwards
+-- id and warnings. labels: how many the request has.
+local function new(is_classic, emit, labels)
+  local steps = { emit = emit, warnings = {}, steps = {}, tail = new_tail(), hidden = labels }
   if not is_classic then
     steps.trace = require("ctz.docker.buildkit").trace
   end
