@@ -177,6 +177,10 @@ static void join_group(const struct ctz_spawn *spawn)
         ioctl(spawn->fds[0], TIOCSCTTY, 0);
         return;
     }
+    if (spawn->has_no_terminal) {
+        setsid();
+        return;
+    }
     setpgid(0, 0);
     if (spawn->takes_terminal) // SIGTTOU is blocked
         tcsetpgrp(spawn->fds[0], getpid());

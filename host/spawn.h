@@ -18,11 +18,12 @@ struct ctz_spawn {
     int fds[3];                     // what becomes its stdin, stdout and stderr
     bool is_session;                // fds[0] is a pseudo terminal: becomes its controlling one
     bool takes_terminal;            // fds[0] is our terminal: its group becomes the foreground
+    bool has_no_terminal;           // leads a session without one: it can ask nobody
 };
 
 /// Starts it as the leader of a process group of its own, to be killed when ctz dies. The pid, or
 /// -1 with err set, also when the program file cannot be executed.
-pid_t ctz_spawn(const struct ctz_spawn *spawn, struct ctz_error *err);
+CTZ_API pid_t ctz_spawn(const struct ctz_spawn *spawn, struct ctz_error *err);
 
 /// The executable that `name` means: a name with a slash is a path, else PATH is searched (its
 /// relative folders are passed over). not_found or denied tell what was looked at.

@@ -2,11 +2,13 @@
 // SPDX-License-Identifier: MIT
 #include "bindings/docker/output.h"
 #include "bindings/docker/record.h"
+#include "bindings/docker/relay.h"
 #include "host/door.h"
 #include "host/luax.h"
 
 static const struct ctz_reg functions[] = {
     {"docker.output", docker_l_output, CTZ_CAP_PURE, 0, 0},
+    {"docker.relay", docker_l_relay, CTZ_CAP_DOCKER, 1, CTZ_REG_READS},
     // What ctz keeps for itself about its runs: no recipe's business, so no permission is asked.
     {"docker.facts", docker_l_facts, CTZ_CAP_PURE, 0, 0},
     {"docker.random", docker_l_random, CTZ_CAP_PURE, 0, 0},
@@ -22,6 +24,7 @@ int luaopen_ctz_core_docker(lua_State *L)
 {
     docker_open_output(L);
     docker_open_record(L);
+    docker_open_relay(L);
     ctz_door(L, functions);
     return 1;
 }

@@ -109,6 +109,9 @@ local function transport_error(self, err, opts)
   if type(err) ~= "table" or err.kind == "cancelled" or err.kind == "denied" and not err.code then
     return err
   end
+  if self.endpoint.relay then
+    err = require("ctz.docker.ssh").explain(self.endpoint, err)
+  end
   local host, source = self.endpoint.host, self.endpoint.source
   local refused = err.code == "EACCES"
   local words = err.message:gsub("^%u+ http%S+: ", "")
