@@ -2,16 +2,19 @@
 --
 -- Takes the site in quickstart/ beside this file and this machine's own busybox, makes an OCI image of
 -- the two (a layer each, a config with command, environment, port, user and labels) and writes it as an
--- OCI layout folder. No engine and no network are needed; the same files give the same digest.
+-- OCI layout folder. No engine and no network are needed; the same files give the same digest. When a
+-- Docker Engine answers, it builds the image as well, from the same layers.
 --
 -- Usage:       ctz run recipes/quickstart.lua [out=DIR] [tag=TAG] [busybox=PATH] [compression=gzip|zstd]
+--                                             [docker=auto|yes|no]
 -- Parameters:  out          folder for the image, default "out"
 --              tag          default "1.0"
 --              busybox      the static busybox, default "/bin/busybox"
 --              compression  of the layers, default "gzip"
+--              docker       build with the engine too; default "auto": when one answers
 -- Needs:       a busybox without shared libraries: package busybox-static
--- Then:        skopeo copy oci:out/quickstart:1.0 docker-daemon:quickstart:1.0
---              docker run --rm -p 8080:8080 quickstart:1.0
+-- Then:        docker run --rm -p 8080:8080 quickstart:1.0
+--              without the engine's build, first: skopeo copy oci:out/quickstart:1.0 docker-daemon:quickstart:1.0
 -- SPDX-License-Identifier: MIT
 local ctz = require "ctz"
 
@@ -20,6 +23,7 @@ local p = ctz.params {
   { "tag", "string", default = "1.0", help = "name of the image in its folder" },
   { "busybox", "path", default = "/bin/busybox", help = "a busybox without shared libraries" },
   { "compression", "enum", choices = { "gzip", "zstd" }, default = "gzip", help = "of the layers" },
+  { "docker", "enum", choices = { "auto", "yes", "no" }, default = "auto", help = "build with the engine too" },
 }
 
 local HERE <const> = arg[0]:match("^(.*)/") or "."
@@ -100,6 +104,11 @@ local function assemble(description)
   return ctz.image.assemble(description)
 end
 
+local LABELS <const> = {
+  ["org.opencontainers.image.title"] = "quickstart",
+  ["org.opencontainers.image.description"] = "A web site of five files, served by busybox",
+}
+
 check_busybox(p.busybox)
 local image = assemble {
   layers = {
@@ -112,14 +121,50 @@ local image = assemble {
     ports = { 8080 },
     user = "1000:1000",
     workdir = "/www",
-    labels = {
-      ["org.opencontainers.image.title"] = "quickstart",
-      ["org.opencontainers.image.description"] = "A web site of five files, served by busybox",
-    },
+    labels = LABELS,
   },
   compression = p.compression,
   to = ("oci:%s/quickstart:%s"):format(p.out, p.tag),
 }
+
+-- --- the same with an engine ---------------------------------------------------------------------
+
+-- ADD unpacks the layers that lie in the OCI layout.
+local function dockerfile()
+  local lines = { "FROM scratch" }
+  for _, layer in ipairs(image.layers) do
+    lines[#lines + 1] = ("ADD %s /"):format(layer.digest:gsub("^sha256:", ""))
+  end
+  for _, line in ipairs {
+    "ENV PATH=/bin HOME=/www",
+    "EXPOSE 8080",
+    "WORKDIR /www",
+    "USER 1000:1000",
+    'CMD ["/bin/busybox", "httpd", "-f", "-p", "8080", "-h", "/www"]',
+  } do
+    lines[#lines + 1] = line
+  end
+  return table.concat(lines, "\n") .. "\n"
+end
+
+-- nil when there is no engine, or when it is not wanted.
+local function build_with_docker()
+  if p.docker == "no" or not can_ask then
+    return nil
+  end
+  local version, err = ctz.try(ctz.docker.system.version, { timeout = 5 })
+  if not version then
+    return p.docker == "yes" and error(err) or nil
+  end
+  return ctz.docker.build {
+    context = p.out .. "/quickstart/blobs/sha256",
+    dockerfile = dockerfile(),
+    labels = LABELS,
+    tags = { "quickstart:" .. p.tag },
+  }
+end
+
+local built = build_with_docker()
 
 -- --- the summary -------------------------------------------------------------------------------
 
@@ -131,6 +176,13 @@ local function summary()
   end
   rows[#rows + 1] = { "size", ctz.ui.bytes(image.size_bytes) }
   rows[#rows + 1] = { "time", ctz.ui.duration(image.seconds) }
+  if built then
+    rows[#rows + 1] = { "with Docker", built.image_name }
+    rows[#rows + 1] = { "id", built.image_id }
+    rows[#rows + 1] = { "layers", #built.layers }
+    rows[#rows + 1] = { "size", ctz.ui.bytes(built.size_bytes) }
+    rows[#rows + 1] = { "time", ctz.ui.duration(built.build_time) }
+  end
   if not can_ask then
     rows[#rows + 1] = { "note", "busybox was not asked for its names in this mode: no links, another digest" }
   end
@@ -141,4 +193,5 @@ if not ctz.mode().json then
   print((summary():gsub("\n$", "")))
 end
 
+image.docker = built and { name = built.image_name, id = built.image_id, size_bytes = built.size_bytes }
 return image

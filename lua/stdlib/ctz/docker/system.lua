@@ -11,20 +11,22 @@ local ipairs, pairs, require = ipairs, pairs, require
 local tonumber, tostring, type = tonumber, tostring, type
 local max = math.max
 
-
 local system = {}
 
 -- --- what it is --------------------------------------------------------------------------------
 
---- ctz.docker.system.version() -> table
+--- ctz.docker.system.version(opts?) -> table
 --- {version=, api_version=, os=, arch=, kernel=, raw=}: api_version is the one that ctz speaks to it.
 --- @async
+--- @param opts.timeout? ctz.seconds
 --- @return {version: string, api_version: string, os: string, arch: string, kernel: string, raw: table}
 --- @error unreachable no engine answers
 --- @example local _, err = ctz.try(ctz.docker.connect{host="unix:///none.sock"}.system.version)
 --- @example assert(err:is "unreachable")
-function system.version(client)
-  local raw = client:call("GET", "/version", { op = "docker.system.version" })
+function system.version(client, opts)
+  local op <const> = "docker.system.version"
+  opts = check(op, opts, { timeout = "seconds" })
+  local raw = client:call("GET", "/version", { op = op, timeout = opts.timeout })
   return {
     version = raw.Version,
     api_version = client.api,
