@@ -4,6 +4,7 @@ local check = require("ctz.docker.options").check
 local escape = require("ctz.docker.client").escape
 local http = require "ctz.http"
 local object = require "ctz.docker.object"
+local time = require "ctz.time"
 local table_of = require("ctz.docker.values").table_of
 local task = require "ctz.core.task"
 
@@ -195,11 +196,25 @@ function conditions.file(waiting, path)
 end
 
 function conditions.exit(waiting, wanted)
+  waiting.what = "it ended"
   local code = require("ctz.docker.containers").wait(waiting.client, waiting.container)
   if wanted ~= true and code ~= wanted then
     waiting.tail, waiting.exit_code = read_tail(waiting), code
     fail("exit", waiting, ("it ended with exit code %d, not %d"):format(code, wanted))
   end
+end
+
+-- Our own deadline is told in words of what was waited for; one from outside passes as it is.
+local function within(seconds, waiting, fn)
+  local due = time.monotonic() + seconds
+  local ok, err = pcall(task.timeout, seconds, fn)
+  if ok then
+    return
+  elseif type(err) == "table" and err.kind == "timeout" and time.monotonic() >= due then
+    waiting.tail = read_tail(waiting)
+    fail("timeout", waiting, ("%g s passed before %s"):format(seconds, waiting.what))
+  end
+  error(err, 0)
 end
 
 -- --- wait_until --------------------------------------------------------------------------------
@@ -243,10 +258,10 @@ function wait.wait_until(client, container, opts)
     local message = "'wait_until' waits for one of healthy, log, port, http, file, exit"
     error(task.error { kind = "usage", op = OP, message = message }, 0)
   end
-  task.timeout(opts.timeout or DEADLINE_S, function()
+  local waiting = { client = client, container = container, path = path, target = target }
+  within(opts.timeout or DEADLINE_S, waiting, function()
     for _, name in ipairs { "log", "healthy", "port", "http", "file", "exit" } do
       if asked[name] ~= nil then
-        local waiting = { client = client, container = container, path = path, target = target }
         conditions[name](waiting, asked[name])
       end
     end
