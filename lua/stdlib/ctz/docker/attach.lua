@@ -200,6 +200,12 @@ end
 
 local attach = {}
 
+-- A container keeps its terminal, so an object that was inspected need not ask.
+function attach.has_terminal(client, container, path, about)
+  local config = type(container) == "table" and container.raw and container.raw.Config
+  return (config or client:call("GET", path .. "/json", about).Config).Tty
+end
+
 --- ctz.docker.containers.attach(container, opts?) -> attached
 --- Connects to the streams of a container's first process: lines(), parts(), write(bytes),
 --- close_stdin(), resize(rows, columns), close(). Only what comes from now on, unless logs=true.
@@ -227,7 +233,7 @@ function attach.attach(client, container, opts)
   local path, target = object.container(op, container)
   local tty = opts.tty
   if tty == nil then
-    tty = client:call("GET", path .. "/json", { op = op, target = target, timeout = opts.timeout }).Config.Tty
+    tty = attach.has_terminal(client, container, path, { op = op, target = target, timeout = opts.timeout })
   end
   local source = client:upgrade("POST", path .. "/attach", {
     op = op,
@@ -245,4 +251,10 @@ function attach.attach(client, container, opts)
   return wrap(fields, { tty = tty })
 end
 
-return { attach = attach.attach, wrap = wrap, converse = converse, Attached = Attached }
+return {
+  attach = attach.attach,
+  has_terminal = attach.has_terminal,
+  wrap = wrap,
+  converse = converse,
+  Attached = Attached,
+}

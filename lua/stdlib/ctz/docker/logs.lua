@@ -21,11 +21,11 @@ local OPTIONS <const> = {
 }
 
 -- API 1.42 and later name the form; before, "raw" is said of frames too (measured with 1.41).
-local function is_terminal(client, stream, path, opts)
+local function is_terminal(stream, ...)
   if (stream.headers["content-type"] or ""):find("multiplexed", 1, true) then
     return false
   end
-  return client:call("GET", path .. "/json", opts).Config.Tty
+  return attach.has_terminal(...)
 end
 
 --- ctz.docker.containers.logs(container, opts?) -> iterator
@@ -66,7 +66,7 @@ function logs.logs(client, container, opts)
       ["until"] = opts["until"] and units.timestamp(opts["until"]),
     },
   })
-  local ok, tty = pcall(is_terminal, client, stream, path, about)
+  local ok, tty = pcall(is_terminal, stream, client, container, path, about)
   if not ok then
     stream:close()
     error(tty, 0)
