@@ -734,10 +734,14 @@ function docker.system.ping(opts) end
 ---@return table
 function docker.system.prune(opts) end
 
+---@class ctz.docker.system.version.opts
+---@field timeout? ctz.seconds
+
 ---{version=, api_version=, os=, arch=, kernel=, raw=}: api_version is the one that ctz speaks to it.
 ---@async
+---@param opts? ctz.docker.system.version.opts
 ---@return {version: string, api_version: string, os: string, arch: string, kernel: string, raw: table}
-function docker.system.version() end
+function docker.system.version(opts) end
 
 docker.volumes = {}
 
