@@ -6,8 +6,8 @@ local simulated = {}
 
 local PATH <const> = { "PATH=/bin" }
 
--- As tests/testbed/docker makes them of busybox.
-local IMAGES <const> = {
+--- As tests/testbed/docker makes them of busybox.
+simulated.images = {
   ["ctz-test/busybox:1"] = { env = PATH, command = { "sh" }, is_known = true },
   ["ctz-test/healthy:1"] = {
     env = PATH,
@@ -55,7 +55,7 @@ function simulated.begin(docker)
   function docker.host()
     return "unix:///simulated"
   end
-  engine = simulate.engine({ images = IMAGES }):use()
+  engine = simulate.engine({ images = simulated.images }):use()
   local clients, new = require "ctz.docker.client", nil
   new, clients.new = clients.new, function(opts)
     return require("ctz.docker.simulate.stand_in").client(opts) or new(opts)

@@ -17,6 +17,15 @@ local CANNOT <const> = 126
 
 local exec = {}
 
+-- As events tell a command: "cat " has no arguments.
+local function text_of(command)
+  return command[1] .. " " .. concat(command, " ", 2)
+end
+
+local function tell_start(one)
+  create.tell(one.container, "exec_start: " .. text_of(one.command), { execID = one.id })
+end
+
 local function new(container, command, fields)
   local one = {
     id = engines.new_id(),
@@ -27,7 +36,7 @@ local function new(container, command, fields)
   }
   container.engine.execs[one.id] = one
   container.execs[#container.execs + 1] = one.id
-  create.tell(container, "exec_create: " .. concat(command, " "), { execID = one.id })
+  create.tell(container, "exec_create: " .. text_of(command), { execID = one.id })
   return one
 end
 
@@ -92,7 +101,6 @@ local function launch(one, program, stdin, write, on_end)
   one.process, one.running = process, true
   one.pid, container.engine.next_pid = container.engine.next_pid, container.engine.next_pid + 1
   container.execs_running[#container.execs_running + 1] = process
-  create.tell(container, "exec_start: " .. concat(one.command, " "), { execID = one.id })
   process:start()
   return process
 end
@@ -106,6 +114,7 @@ end
 -- A health check: write(stream, bytes), on_end(code).
 function exec.probe(container, command, write, on_end)
   local one = new(container, command)
+  tell_start(one)
   local program = run.find_program(container, command[1])
   if not program then
     one.code = CANNOT
@@ -158,6 +167,7 @@ function exec.start(engine, _, id, body)
   end
   check_running(one.container, one.container.id)
   local program = run.find_program(one.container, one.command[1])
+  tell_start(one)
   if body.Detach then
     if not program then
       one.code = CANNOT

@@ -37,6 +37,14 @@ function Files:mount(path, files)
   self.mounts[path] = files
 end
 
+-- What is mounted has a folder of the container's own under it.
+function Files:make_mount_point(path)
+  while path ~= "/" and self.image[path] == nil and self.changes[path] == nil do
+    self.changes[path] = true
+    path = path:match "^(/.+)/[^/]*$" or "/"
+  end
+end
+
 -- files, path in them: where a path leads.
 local function lead(self, path)
   local at = path

@@ -89,24 +89,22 @@ local function words(command)
   return type(command) == "string" and { "/bin/sh", "-c", command } or command
 end
 
+local function nano(seconds)
+  return seconds and math.tointeger(seconds * 1000000000 // 1)
+end
+
+-- check: {command = text for a shell | list, interval=, timeout=, start_period=, retries=}
 local function health_of(check)
   if not check then
     return nil
   end
-  local command = words(check.command or check)
-  local test = { "CMD" }
-  for _, word in ipairs(command) do
-    test[#test + 1] = word
-  end
-  local function nano(seconds)
-    return seconds and math.tointeger(seconds * 1000000000 // 1) or 0
-  end
+  local command = check.command
   return {
-    Test = test,
+    Test = type(command) == "string" and { "CMD-SHELL", command } or { "CMD", table.unpack(command) },
     Interval = nano(check.interval),
     Timeout = nano(check.timeout),
     StartPeriod = nano(check.start_period),
-    Retries = check.retries or 0,
+    Retries = check.retries,
   }
 end
 

@@ -84,11 +84,17 @@ end
 
 -- --- the end -----------------------------------------------------------------------------------
 
-local function leave_networks(container)
+-- Takes networks, ports and volumes from it.
+local function release(container)
   for name in pairs(container.endpoints) do
     networks.detach(container.engine, container, name)
   end
   container.ports = {}
+  for _, mount in ipairs(container.state.started and container.mounts or {}) do
+    if mount.Type == "volume" then
+      volumes.tell_unmount(container, mount)
+    end
+  end
 end
 
 local function destroy(container, with_volumes)
@@ -165,7 +171,7 @@ local function ended(container, code)
   state.code, state.finished, state.pid, state.paused = code, kernel.clock, 0, false
   container.last_code = code
   tell(container, "die", { exitCode = ("%d"):format(code) })
-  leave_networks(container)
+  release(container)
   if restarts(container, code) then
     restart_later(container)
   else
@@ -204,9 +210,16 @@ function start_process(container)
   end)
 end
 
+-- Mounts its volumes and connects it.
 function life.connect(container)
   for name in pairs(container.endpoints) do
     networks.attach(container.engine, container, name)
+  end
+  for _, mount in ipairs(container.mounts) do
+    container.files:make_mount_point(mount.Destination)
+    if mount.Type == "volume" then
+      volumes.tell_mount(container, mount)
+    end
   end
 end
 
@@ -236,7 +249,7 @@ local function prepare(container)
       endpoint.network = networks.find(container.engine, name)
     end
     if err.status ~= 404 then
-      leave_networks(container)
+      release(container)
     end
     if container.host.AutoRemove then
       destroy(container, true)

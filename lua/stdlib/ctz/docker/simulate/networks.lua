@@ -397,6 +397,7 @@ function networks.disconnect(engine, _, name, body)
   local network = get(engine, name)
   local container = engine:container(body.Container)
   if not container.endpoints[network.name] then
+    tell(engine, network, "disconnect", container) -- it does
     refuse(500, "container %s is not connected to network %s", container.id, network.name)
   end
   networks.detach(engine, container, network.name)

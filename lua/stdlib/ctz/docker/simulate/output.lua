@@ -1,5 +1,6 @@
 -- docker/simulate/output.lua: what a simulated container writes: its log, and who is attached.
 -- SPDX-License-Identifier: MIT
+local create = require "ctz.docker.simulate.create"
 local engines = require "ctz.docker.simulate.engine"
 local streams = require "ctz.docker.simulate.streams"
 
@@ -186,6 +187,7 @@ function output.attach(engine, query, name)
   else
     listener.pipe:close()
   end
+  create.tell(container, "attach")
   local stdin = is_true(query.stdin) and container.config.OpenStdin and container.stdin
   return 101, nil, {
     headers = headers_of(container, engine.number),

@@ -349,6 +349,7 @@ function view.top(engine, _, id)
   for _, process in ipairs { container.process, table.unpack(container.execs_running) } do
     add_process(rows, process, container.state.pid, engine.kernel.clock)
   end
+  create.tell(container, "top")
   return 200, { Processes = rows, Titles = { "UID", "PID", "PPID", "C", "STIME", "TTY", "TIME", "CMD" } }
 end
 
@@ -431,7 +432,7 @@ function view.commit(engine, query)
   for _, change in ipairs(query.changes or {}) do
     apply_change(image.config, change)
   end
-  create.tell(container, "commit", { comment = query.comment or "" })
+  create.tell(container, "commit", { comment = query.comment or "", imageID = image.id, imageRef = name or "" })
   return 201, { Id = image.id }
 end
 

@@ -50,6 +50,20 @@ function volumes.ensure(engine, name, fields)
   return volume
 end
 
+function volumes.tell_mount(container, mount)
+  container.engine:tell("volume", "mount", mount.Name, {
+    container = container.id,
+    destination = mount.Destination,
+    driver = mount.Driver,
+    propagation = "",
+    ["read/write"] = mount.RW and "true" or "false",
+  })
+end
+
+function volumes.tell_unmount(container, mount)
+  container.engine:tell("volume", "unmount", mount.Name, { container = container.id, driver = mount.Driver })
+end
+
 function volumes.source(name)
   return "/var/lib/docker/volumes/" .. name .. "/_data"
 end
