@@ -246,10 +246,11 @@ int http_l_grant(lua_State *L)
     int which = luaL_checkoption(L, 1, NULL, names);
     size_t length;
     const char *address = ctz_check_string(L, 2, "address", &length);
+    bool reads = lua_toboolean(L, 3); // before the grant takes that place
     if (!is_relay(address))
         ctz_allow(L, capabilities[which], address);
     struct grant *grant = ctz_object_new(L, GRANT_CLASS, sizeof *grant + length + 1, 0);
-    grant->reads = lua_toboolean(L, 3);
+    grant->reads = reads;
     memcpy(grant->address, address, length + 1);
     return 1;
 }
