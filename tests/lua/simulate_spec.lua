@@ -176,8 +176,8 @@ describe("ctz.simulate.engine", function()
       actions[#actions + 1] = event.Type .. " " .. event.Action
     end
     assert.same({
-      "container create", "network connect", "container start", "container die", "network disconnect",
-      "container destroy",
+      "container create", "container attach", "network connect", "container start", "container die",
+      "network disconnect", "container destroy",
     }, actions)
   end)
 

@@ -239,6 +239,7 @@ function attach.attach(client, container, opts)
     op = op,
     target = target,
     timeout = opts.timeout,
+    reads = not opts.stdin,
     query = {
       stream = true,
       stdin = opts.stdin or false,

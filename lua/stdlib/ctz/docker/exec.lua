@@ -9,7 +9,7 @@ local secret = require "ctz.secret"
 local task = require "ctz.core.task"
 
 local error, ipairs, pairs, tostring, type = error, ipairs, pairs, tostring, type
-local setmetatable, sort = setmetatable, table.sort
+local concat, setmetatable, sort = table.concat, setmetatable, table.sort
 
 local OP <const> = "docker.containers.exec"
 local POLL_S <const> = 0.02 -- between two looks whether a program whose streams have ended still runs
@@ -111,6 +111,11 @@ local function start(client, container, opts)
   return setmetatable(program, Program)
 end
 
+local function plans(client, container, opts)
+  local _, target = object.container(OP, container)
+  return client:plans("run %s in %s", concat(words(opts.command), " "), target)
+end
+
 --- ctz.docker.containers.exec(container, opts) -> table
 --- Runs a program in a running container and returns {exit_code, stdout, stderr}. A code other than 0
 --- raises. With stream=true it returns at once an object to talk to: lines(), parts(), write(bytes),
@@ -152,6 +157,9 @@ function exec.exec(client, container, opts)
     check = "boolean",
     timeout = "seconds",
   })
+  if not opts.stream and plans(client, container, opts) then
+    return { exit_code = 0, stdout = "", stderr = "", planned = true }
+  end
   local program = start(client, container, opts)
   if opts.stream then
     return program

@@ -167,7 +167,19 @@ local function told(err, opts)
   return err
 end
 
+-- What the door of HTTP does under --dry-run.
+local function check_mode(self, method, opts)
+  if self.dry_run and method ~= "GET" and method ~= "HEAD" and not opts.reads then
+    error(told(task.error {
+      kind = "unsupported",
+      message = ("%s, which changes things, is not done under --dry-run"):format(method),
+      hint = "branch on ctz.mode(), or run without it",
+    }, opts), 0)
+  end
+end
+
 local function perform(self, method, path, opts)
+  check_mode(self, method, opts)
   if self.announce then
     self.announce()
   end

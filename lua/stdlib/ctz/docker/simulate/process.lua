@@ -165,11 +165,12 @@ function Process:wait(due)
   run_handlers(self)
 end
 
--- A step of work: a program that works without end does not hold up the others.
+-- A step of work: a program that works without end does not hold up the others, also when it takes longer
+-- than the time that it passes.
 function Process:work()
   self.steps = self.steps + 1
   if self.steps % BUSY_STEPS == 0 then
-    self:wait(self.kernel.clock + BUSY_S)
+    self:wait(self.kernel:present() + BUSY_S)
   end
 end
 
