@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "host/alloc.h"
+#include "host/chunk.h"
 #include "host/log.h"
 
 #define OUT_BYTES  (256 * CTZ_KIB) // of an upload, taken from the recipe and not yet sent
@@ -20,7 +21,8 @@ struct exchange_op {
     struct exchange_op **slot; // NULL: does not wait any more
     bool (*ready)(struct exchange_op *op);
     size_t want;       // bytes to read; SIZE_MAX: all
-    const char *bytes; // to write: argument 2 of the waiting frame
+    const char *bytes; // to write: argument 2 of the waiting frame, or owned
+    char *owned;       // of a chunk
     size_t size;
     double seconds; // of a step
 };
@@ -416,6 +418,36 @@ static int push_filled(lua_State *L, struct ctz_op *op)
 static const struct ctz_op_class fill_class = {
     .name = "reads an HTTP stream", .start = start, .cancel = cancel, .push = push_filled};
 
+static int push_piece(lua_State *L, struct ctz_op *op)
+{
+    size_t size;
+    struct exchange *exchange = exchange_of(L, op);
+    const char *bytes = http_peek(exchange, &size);
+    if (size == 0) {
+        lua_pushnil(L);
+        return 1;
+    }
+    struct ctz_chunk *chunk = ctz_chunk_push(L);
+    chunk->bytes = ctz_memdup(bytes, size);
+    if (!chunk->bytes)
+        return ctz_http_no_memory(L);
+    chunk->size = size;
+    http_take(exchange, size);
+    return 1;
+}
+
+static const struct ctz_op_class piece_class = {
+    .name = "reads an HTTP stream", .start = start, .cancel = cancel, .push = push_piece};
+
+// exchange:chunk() -> chunk|nil: as much as is worth a job of the pool, for another room.
+static int l_chunk(lua_State *L)
+{
+    struct exchange *exchange = http_check_exchange(L);
+    struct exchange_op *op = new_op(L, &piece_class, exchange, &exchange->reader, has_bytes);
+    op->want = FILL_BYTES;
+    return ctz_await(L, op);
+}
+
 // exchange:fill() -> boolean: waits until there is enough to be saved; false at the end.
 static int l_fill(lua_State *L)
 {
@@ -483,11 +515,19 @@ static int push_written(lua_State *L, struct ctz_op *op)
     return 1;
 }
 
-static const struct ctz_op_class write_class = {
-    .name = "writes an HTTP body", .start = start, .cancel = cancel, .push = push_written};
+static void clear_write(struct ctz_op *op)
+{
+    ctz_free(((struct exchange_op *)op)->owned);
+}
 
-// exchange:write(bytes, opts?) -> boolean: waits while the other side is slow; false when it has
-// answered already and takes no more.
+static const struct ctz_op_class write_class = {.name = "writes an HTTP body",
+                                                .start = start,
+                                                .cancel = cancel,
+                                                .push = push_written,
+                                                .clear = clear_write};
+
+// exchange:write(bytes or chunk, opts?) -> boolean: waits while the other side is slow; false when
+// it has answered already and takes no more.
 static int l_write(lua_State *L)
 {
     struct exchange *exchange = ctz_object_check(L, 1, EXCHANGE_CLASS);
@@ -496,8 +536,9 @@ static int l_write(lua_State *L)
         return 1;
     }
     http_check_exchange(L);
-    size_t size;
-    const char *bytes = ctz_check_string(L, 2, "bytes", &size);
+    struct ctz_chunk *chunk = ctz_chunk_at(L, 2, "bytes");
+    size_t size = chunk ? chunk->size : 0;
+    const char *bytes = chunk ? chunk->bytes : lua_tolstring(L, 2, &size);
     double timeout_s = read_timeout(L, 3);
     if (exchange->out_ended)
         return ctz_usage(L, "the body has ended");
@@ -510,6 +551,10 @@ static int l_write(lua_State *L)
     op->bytes = bytes;
     op->size = size;
     op->op.timeout_s = timeout_s;
+    if (chunk) {
+        op->owned = chunk->bytes;
+        *chunk = (struct ctz_chunk){0};
+    }
     return ctz_await(L, op);
 }
 
@@ -570,6 +615,7 @@ static const struct ctz_reg methods[] = {
     {"http.read", l_read, CTZ_CAP_HELD, 0, 0},
     {"http.line", l_line, CTZ_CAP_HELD, 0, 0},
     {"http.fill", l_fill, CTZ_CAP_HELD, 0, 0},
+    {"http.chunk", l_chunk, CTZ_CAP_HELD, 0, 0},
     {"http.write", l_write, CTZ_CAP_HELD, 0, 0},
     {"http.finish", l_finish, CTZ_CAP_HELD, 0, 0},
     {"http.save_open", http_l_save_open, CTZ_CAP_HELD, 0, 0},

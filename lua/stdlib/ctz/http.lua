@@ -268,7 +268,7 @@ end
 
 local function send_body(exchange, body)
   for chunk in body do
-    if type(chunk) ~= "string" then
+    if type(chunk) ~= "string" and type(chunk) ~= "userdata" then -- the door knows chunks from others
       usage("the function that makes the body returned a %s", type(chunk))
     end
     if not exchange:write(chunk) then
