@@ -128,6 +128,47 @@ static const char *const setup_examples[] = {
     NULL,
 };
 
+static const struct ctz_option copy_options[] = {
+    TEXT("platform", "P[,P...]", "only these platforms, such as linux/amd64,linux/arm/v7"),
+    TEXT("jobs", "N", "blobs at once; default 4"),
+    FLAG("no-referrers", "without signatures, SBOMs and what else refers to it"),
+    FLAG("digest-tags", "with the tags sha256-<hex>..., by which cosign attaches signatures"),
+    FLAG("no-resume", "use nothing of an earlier copy that was killed"),
+    FLAG("verify", "compare what is read here too: a damaged blob is named as such"),
+    FLAG("dry-run", "show what would be written, and write nothing"),
+    FLAG("json", "print the result as JSON"),
+    CHOICE("progress", "auto|tty|plain|json|none", "how progress is shown on stderr"),
+    TEXT("limit", "NAME=VALUE", "change one limit of `ctz doctor`; may be repeated"),
+    END,
+};
+
+static const char *const copy_examples[] = {
+    "ctz copy oci:out/site:1.0 oci-archive:site.tar",
+    "from a layout into one file",
+    "ctz copy docker-archive:web.tar oci:web --json",
+    "what docker save wrote, as a layout",
+    "ctz copy oci:site:1.0 oci:small:1.0 --platform linux/arm64",
+    "one platform of several",
+    NULL,
+};
+
+static const struct ctz_option inspect_options[] = {
+    TEXT("platform", "P", "which one of several; default: this machine's"),
+    FLAG("raw", "print the manifest as it is stored"),
+    FLAG("config", "print the config as it is stored"),
+    FLAG("json", "print the same as JSON"),
+    TEXT("limit", "NAME=VALUE", "change one limit of `ctz doctor`; may be repeated"),
+    END,
+};
+
+static const char *const inspect_examples[] = {
+    "ctz inspect oci:out/site:1.0",
+    "show digest, platforms, size and layers",
+    "ctz inspect docker-archive:web.tar --config",
+    "print its config",
+    NULL,
+};
+
 static const struct ctz_option gc_options[] = {
     FLAG("dry-run", "show what would be removed, and remove nothing"),
     FLAG("all", "also what runs that ended well left on purpose"),
@@ -263,6 +304,33 @@ const struct ctz_command ctz_commands[] = {
      .options = json_options,
      .examples = doctor_examples,
      .words = CTZ_WORDS_NONE},
+
+    {.name = "copy",
+     .arguments = "SRC DST",
+     .summary = "copy an image from any place to any other",
+     .text = "Copies an image with all its platforms, and what refers to it, between layouts "
+             "(oci:DIR:TAG), archives (oci-archive:FILE:TAG, docker-archive:FILE:NAME), engines "
+             "(docker:NAME) and registries (HOST/NAME:TAG).\n\n"
+             "Blobs that are there already are skipped. All is compared with its digest before it "
+             "can be seen. A copy that was interrupted or killed is gone on with by the same "
+             "command.",
+     .options = copy_options,
+     .examples = copy_examples,
+     .least_words = 2,
+     .most_words = 2,
+     .words = CTZ_WORDS_FILE},
+
+    {.name = "inspect",
+     .arguments = "IMAGE",
+     .summary = "show what an image is, wherever it is",
+     .text =
+         "Shows digest, platforms, size, layers and config of an image in a layout, an archive, "
+         "an engine or a registry.",
+     .options = inspect_options,
+     .examples = inspect_examples,
+     .least_words = 1,
+     .most_words = 1,
+     .words = CTZ_WORDS_FILE},
 
     {.name = "gc",
      .arguments = "",

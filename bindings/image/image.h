@@ -115,6 +115,52 @@ CTZ_API void ctz_blob_clear(struct ctz_blob *blob);
 CTZ_API int ctz_file_replace(const char *path, const void *bytes, size_t size,
                              struct ctz_error *err);
 
+// --- partial.c ---------------------------------------------------------------------------------
+
+/// One blob that comes from elsewhere, with the digest and size it has to have; or any file,
+/// without.
+struct ctz_partial {
+    struct ctz_digest digest;
+    char *path, *temporary; // owned; NULL: it goes nowhere
+    char wanted[CTZ_DIGEST_BYTES];
+    uint64_t expected_bytes, size_bytes;
+    int fd;
+    bool resumed; // an earlier process has begun it
+    bool spoiled; // what there is of it is of no use
+    bool placed, sync;
+};
+
+struct ctz_partial_options {
+    const char *file;   // instead of a blob: a file of any content
+    const char *layout; // prepared; NULL: the blob is only checked
+    const char *digest;
+    uint64_t size_bytes;
+    bool sync;   // it is on the disk before it has its name
+    bool resume; // go on with what an earlier process left
+};
+
+enum ctz_partial_state {
+    CTZ_PARTIAL_FAILED,
+    CTZ_PARTIAL_OPEN,
+    CTZ_PARTIAL_WHOLE, // it is in its place already
+    CTZ_PARTIAL_BUSY,  // another task or process writes it now
+};
+
+/// Clear it in any case.
+CTZ_API enum ctz_partial_state ctz_partial_open(struct ctz_partial *partial,
+                                                const struct ctz_partial_options *options,
+                                                struct ctz_error *err);
+/// When it is resumed, before the first write: makes the hash of what is there. stop (may be NULL)
+/// is asked between slices.
+CTZ_API int ctz_partial_read_again(struct ctz_partial *partial, bool (*stop)(void *context),
+                                   void *context, struct ctz_error *err);
+CTZ_API int ctz_partial_write(struct ctz_partial *partial, const void *bytes, size_t size,
+                              struct ctz_error *err);
+/// Checks size and digest, then puts it in its place.
+CTZ_API int ctz_partial_commit(struct ctz_partial *partial, struct ctz_error *err);
+/// With keep, what came so far stays for another process, unless it is of no use.
+CTZ_API void ctz_partial_clear(struct ctz_partial *partial, bool keep);
+
 // --- tree.c ------------------------------------------------------------------------------------
 
 enum ctz_tree_type { CTZ_TREE_FILE, CTZ_TREE_DIR, CTZ_TREE_LINK, CTZ_TREE_OTHER };

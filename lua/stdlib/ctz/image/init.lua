@@ -288,4 +288,4 @@ local function assemble(opts)
   return value_or_raise(pcall(work))
 end
 
-return { assemble = assemble }
+return { assemble = assemble, open = require("ctz.image.open").open }

@@ -74,8 +74,7 @@ local function broken(path, why)
   }, 0)
 end
 
-local function read_index(path)
-  local text = core.current(path, INDEX_BYTES + 1)
+local function parse_index(path, text)
   if not text then
     return { schemaVersion = 2, mediaType = INDEX_TYPE, manifests = json.array {} }
   elseif text == "" or #text > INDEX_BYTES then
@@ -90,26 +89,38 @@ local function read_index(path)
   return index
 end
 
+-- What is to be replaced may be read by who may write it.
+local function read_index(path)
+  return parse_index(path, core.current(path, INDEX_BYTES + 1))
+end
+
 local function name_of(descriptor)
   return type(descriptor) == "table" and type(descriptor.annotations) == "table" and descriptor.annotations[REF_NAME]
 end
 
--- Enters an image into index.json under that name. Other names, and whatever else stands there, are
--- kept; an image that had the name loses it.
+-- Where in the list an image of that name stands; one without a name is found by its digest.
+local function place_of(manifests, name, digest)
+  for i, other in ipairs(manifests) do
+    local other_name = name_of(other)
+    if name and other_name == name or not name and not other_name and other.digest == digest then
+      return i
+    end
+  end
+  return #manifests + 1
+end
+
+-- Enters an image into index.json under that name, or without one. Other names, and whatever else
+-- stands there, are kept; an image that had the name loses it.
 local function tag(folder, name, descriptor)
-  descriptor.annotations = { [REF_NAME] = name }
+  descriptor.annotations = name and { [REF_NAME] = name } or nil
   local path = folder .. "/index.json"
   local held <close> = lock(folder) -- luacheck: ignore held
   local index = read_index(path)
-  local place = #index.manifests + 1
-  for i, other in ipairs(index.manifests) do
-    if name_of(other) == name then
-      place = i
-      break
-    end
-  end
-  index.manifests[place] = descriptor
+  index.manifests[place_of(index.manifests, name, descriptor.digest)] = descriptor
   core.replace(path, json.encode(index))
 end
 
-return { parse = parse, tag = tag }
+return {
+  parse = parse, tag = tag, is_name = is_ref_name, name_of = name_of, parse_index = parse_index,
+  INDEX_BYTES = INDEX_BYTES,
+}

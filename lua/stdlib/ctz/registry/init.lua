@@ -1,9 +1,11 @@
--- registry/init.lua: registries, and what of them needs no connection.
+-- registry/init.lua: registries: what is in them, and what of them needs no connection.
 -- SPDX-License-Identifier: MIT
 local require, rawset, setmetatable = require, rawset, setmetatable
 
 -- One file each, loaded when first named.
 local modules <const> = { reference = true, credentials = true }
+-- Functions that stand beside them, and where they are.
+local functions <const> = { copy = "copy" }
 
 return setmetatable({}, {
   __index = function(self, name)
@@ -11,6 +13,10 @@ return setmetatable({}, {
       local module = require("ctz.registry." .. name)
       rawset(self, name, module)
       return module
+    elseif functions[name] then
+      local fn = require("ctz.registry." .. functions[name])[name]
+      rawset(self, name, fn)
+      return fn
     end
   end,
 })

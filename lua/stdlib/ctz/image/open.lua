@@ -1,0 +1,240 @@
+-- image/open.lua: an image, wherever it is, as one object.
+-- SPDX-License-Identifier: MIT
+local check = require("ctz.docker.options").check
+local document = require "ctz.image.document"
+local json = require "ctz.json"
+local places = require "ctz.image.source"
+local transfer = require "ctz.image.source.transfer"
+
+local error, ipairs, pcall, setmetatable, type = error, ipairs, pcall, setmetatable, type
+local fail = document.fail
+
+local CONFIG_BYTES <const> = 4 << 20
+
+-- What failed behind a door is told as a failure of this function.
+local function named(op, fn, ...)
+  local function pass(ok, ...)
+    if ok then
+      return ...
+    end
+    local err = ...
+    if type(err) == "table" and err.kind and err.kind ~= "cancelled" then
+      err.op = op
+    end
+    error(err, 0)
+  end
+  return pass(pcall(fn, ...))
+end
+
+local Image = { __name = "ctz.image" }
+Image.__index = Image
+
+-- The manifest of one platform; indexes may stand in indexes.
+local function find_platform(self, wanted)
+  local current, seen = self.root, {}
+  for _ = 1, document.NESTING do
+    if current.kind ~= "index" then
+      return current
+    end
+    seen[current.digest] = true
+    local manifests = current.json.manifests
+    local child = document.choose(manifests, wanted)
+    local only = #manifests == 1 and document.KINDS[manifests[1].mediaType] == "index" and manifests[1]
+    child = child or only or document.no_platform(manifests, wanted, self.ref)
+    if seen[child.digest] then
+      fail("protocol", self.ref, "an index that contains itself")
+    end
+    current = self.place:manifest(child)
+  end
+  fail("protocol", self.ref, ("indexes in indexes, more than %d deep"):format(document.NESTING))
+end
+
+local function select(self, op, opts)
+  opts = check(op, opts, { platform = "string" })
+  local name = opts.platform or document.own_platform()
+  local wanted = document.read_platform(name)
+  if self.root.kind ~= "index" then
+    return self.root -- it is for one platform, whichever that is
+  end
+  self.chosen[name] = self.chosen[name] or find_platform(self, wanted)
+  return self.chosen[name]
+end
+
+--- image:manifest(opts?) -> table
+--- The manifest of one platform as it is written, with the list `layers` and the table `config`. Second and
+--- third result: its digest, and its bytes.
+--- @async
+--- @param opts.platform? string  "linux/arm64"; default: this machine's
+--- @return table, string, string
+--- @error not_found  it has no image for that platform; the hint names those it has
+--- @error digest     the content is not what its digest says
+--- @error protocol   it is no manifest
+--- @example ctz.image.assemble{layers={{files={["/a"]={text="a"}}}}, to="oci:out"}
+--- @example local manifest, digest = ctz.image.open("oci:out"):manifest()
+--- @example assert(#manifest.layers == 1 and digest:find "^sha256:")
+function Image:manifest(opts)
+  local manifest = named("image.manifest", select, self, "image.manifest", opts)
+  return manifest.json, manifest.digest, manifest.bytes
+end
+
+local function read_config(self, op, opts)
+  local manifest = select(self, op, opts)
+  local descriptor = manifest.json.config
+  if not descriptor or descriptor.size > CONFIG_BYTES then
+    fail("size", self.ref, descriptor and ("a config of %d bytes"):format(descriptor.size) or "it has no config")
+  end
+  local reader = self.place:read_blob(descriptor, 0)
+  local bytes = transfer.read_all(reader, CONFIG_BYTES)
+  document.verify(bytes, descriptor, self.ref)
+  local ok, config = pcall(json.decode, bytes)
+  if not ok or type(config) ~= "table" then
+    fail("protocol", self.ref, "its config is no JSON object")
+  end
+  return config, descriptor.digest, bytes
+end
+
+--- image:config(opts?) -> table
+--- The image's config as it is written: {architecture=, os=, config={Env=, Cmd=, ...}, rootfs=, history=}.
+--- Second and third result: its digest, and its bytes.
+--- @async
+--- @param opts.platform? string  default: this machine's
+--- @return table, string, string
+--- @error not_found  it has no image for that platform
+--- @error digest     the content is not what its digest says
+--- @example ctz.image.assemble{layers={{files={["/a"]={text="a"}}}}, config={user="1000"}, to="oci:out"}
+--- @example assert(ctz.image.open("oci:out"):config().config.User == "1000")
+function Image:config(opts)
+  return named("image.config", read_config, self, "image.config", opts)
+end
+
+--- image:layers(opts?) -> table[]
+--- The layers of one platform, the lowest first: {digest=, size_bytes=, media_type=, annotations=, urls=}.
+--- @async
+--- @param opts.platform? string  default: this machine's
+--- @return {digest: string, size_bytes: integer, media_type: string}[]
+--- @error not_found  it has no image for that platform
+--- @example ctz.image.assemble{layers={{files={["/a"]={text="a"}}}}, to="oci:out"}
+--- @example assert(ctz.image.open("oci:out"):layers()[1].media_type:find "tar%+gzip$")
+function Image:layers(opts)
+  local manifest = named("image.layers", select, self, "image.layers", opts)
+  local layers = {}
+  for i, layer in ipairs(manifest.json.layers) do
+    layers[i] = {
+      digest = layer.digest,
+      size_bytes = layer.size,
+      media_type = layer.mediaType,
+      annotations = layer.annotations,
+      urls = layer.urls,
+    }
+  end
+  return layers
+end
+
+--- image:digest(opts?) -> string
+--- The digest of what the name means: of the index, when it is for several platforms. With a platform that
+--- of its manifest.
+--- @async
+--- @param opts.platform? string
+--- @return string
+--- @error not_found  it has no image for that platform
+--- @example local made = ctz.image.assemble{layers={{files={["/a"]={text="a"}}}}, to="oci:out"}
+--- @example assert(ctz.image.open("oci:out"):digest() == made.digest)
+function Image:digest(opts)
+  if type(opts) == "table" and opts.platform then
+    return named("image.digest", select, self, "image.digest", opts).digest
+  end
+  check("image.digest", opts, { platform = "string" })
+  return self.root.digest
+end
+
+--- image:size(opts?) -> integer
+--- The bytes of one platform as they are stored and moved: manifest, config and layers, each once.
+--- @async
+--- @param opts.platform? string  default: this machine's
+--- @return ctz.bytes
+--- @error not_found  it has no image for that platform
+--- @example local made = ctz.image.assemble{layers={{files={["/a"]={text="a"}}}}, to="oci:out"}
+--- @example assert(ctz.image.open("oci:out"):size() == made.size_bytes)
+function Image:size(opts)
+  local manifest = named("image.size", select, self, "image.size", opts)
+  local config = manifest.json.config
+  local size, seen = #manifest.bytes + (config and config.size or 0), {}
+  for _, layer in ipairs(manifest.json.layers) do
+    size = size + (seen[layer.digest] and 0 or layer.size)
+    seen[layer.digest] = true
+  end
+  return size
+end
+
+--- image:platforms() -> table[]
+--- The platforms it has: {platform="linux/arm64", digest=}, in the order of its index. What is no image, such
+--- as attestations, is left out.
+--- @async
+--- @return {platform: string, digest: string}[]
+--- @example ctz.image.assemble{layers={{files={["/a"]={text="a"}}}}, to="oci:out", platform="linux/arm64"}
+--- @example assert(ctz.image.open("oci:out"):platforms()[1].platform == "linux/arm64")
+function Image:platforms()
+  local list = {}
+  if self.root.kind == "index" then
+    for _, descriptor in ipairs(self.root.json.manifests) do
+      local name = document.format_platform(descriptor.platform)
+      list[#list + 1] = name and { platform = name, digest = descriptor.digest } or nil
+    end
+    return list
+  end
+  local name = document.format_platform((self:config()))
+  list[1] = name and { platform = name, digest = self.root.digest } or nil
+  return list
+end
+
+--- image:close()
+--- Ends what is open for it. Without it that ends with the image.
+--- @example ctz.image.assemble{layers={{files={["/a"]={text="a"}}}}, to="oci:out"}
+--- @example local image <close> = ctz.image.open("oci:out") assert(image:size() > 0)
+function Image:close()
+  self.place:close()
+end
+
+Image.__close = Image.close
+
+local function resolve(place)
+  local descriptor, hint = place:resolve()
+  if not descriptor then
+    fail("not_found", place.ref, ("there is no image %s"):format(place.ref), hint)
+  end
+  return place:manifest(descriptor)
+end
+
+-- The place and the document that a reference means.
+local function open_root(ref)
+  local place = places.open(ref)
+  local ok, root = pcall(resolve, place)
+  if not ok then
+    place:close()
+    error(root, 0)
+  end
+  return place, root
+end
+
+--- ctz.image.open(ref) -> ctz.image
+--- An image, wherever it is, as one object: in a layout (oci:DIR:TAG), an archive (docker-archive:FILE:NAME,
+--- oci-archive:FILE:TAG), an engine (docker:NAME) or a registry (HOST/NAME:TAG, NAME@DIGEST). Its manifest,
+--- config and layers are read when they are asked for, and compared with their digests.
+--- @async
+--- @param ref string
+--- @return ctz.image
+--- @error usage        the reference is none
+--- @error not_found    there is no such image; the hint names those that are there
+--- @error digest       the content is not what its digest says
+--- @error size         the manifest is over the limit manifest_bytes
+--- @error protocol     what is there is no manifest, or two kinds at once
+--- @error unsupported  a manifest of schema 1, a packed archive, a layout of another version
+--- @example ctz.image.assemble{layers={{files={["/a"]={text="a"}}}}, to="oci:out:1.0"}
+--- @example local image = ctz.image.open("oci:out:1.0")
+--- @example assert(image:digest() and #image:layers() == 1)
+local function open(ref)
+  local place, root = named("image.open", open_root, ref)
+  return setmetatable({ ref = ref, place = place, root = root, chosen = {} }, Image)
+end
+
+return { open = open, named = named, resolve = resolve, find_platform = find_platform }

@@ -1,0 +1,37 @@
+-- image/source/init.lua: places where images are, all with one interface.
+-- SPDX-License-Identifier: MIT
+--
+-- A place that is read has resolve, manifest, has_blob, read_blob, referrers, tags and close; one that is
+-- written has begin, has_blob, has_manifest, write_blob, write_manifest, finish and close. Who writes
+-- checks digest and size before what it wrote can be seen. place.jobs: how many blobs it takes at once;
+-- place.single: it holds images of one platform only.
+local new_error = require("ctz.core.task").error
+
+local error, require, type = error, require, type
+
+local FORMS <const> = {
+  oci = "layout", ["oci-archive"] = "archive", ["docker-archive"] = "archive", docker = "docker",
+}
+
+-- open(ref, for_writing) -> place
+local function open(ref, for_writing)
+  if type(ref) ~= "string" or ref == "" then
+    error(new_error {
+      kind = "usage",
+      message = ("expected an image's name, got %s"):format(ref == "" and "an empty string" or type(ref)),
+      hint = "oci:DIR:TAG, docker-archive:FILE, docker:NAME or HOST/NAME:TAG",
+    }, 0)
+  end
+  local form, rest = ref:match "^([%l%-]+):(.*)$"
+  if form == "rootfs" then
+    error(new_error {
+      kind = "unsupported", target = ref,
+      message = "a folder of files is no image yet",
+      hint = 'ctz.image.assemble{layers={{from="DIR"}}, to="oci:out"} makes one of it',
+    }, 0)
+  end
+  local file = FORMS[form] or "registry"
+  return require("ctz.image.source." .. file).open(FORMS[form] and rest or ref, ref, for_writing, form)
+end
+
+return { open = open }
