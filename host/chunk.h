@@ -1,8 +1,8 @@
 // chunk.h: bytes that one room hands to another through Lua, without a Lua string of them.
 // SPDX-License-Identifier: MIT
 //
-// A chunk is a userdata that owns a block. Who takes the block leaves the chunk empty, so its memory
-// goes when it was used and not when Lua collects. Where a chunk is taken, a string is too.
+// A chunk is a userdata that owns a block. Who takes the block leaves the chunk empty, so its
+// memory goes when it was used and not when Lua collects. Where a chunk is taken, a string is too.
 #ifndef CTZ_CHUNK_H
 #define CTZ_CHUNK_H
 

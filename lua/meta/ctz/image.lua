@@ -27,4 +27,66 @@ local image = {}
 ---@return ctz.image.Assembled # {name=, digest=, config_digest=, layers=, size_bytes=, seconds=}; each of layers is {digest=, diff_id=, size_bytes=, uncompressed_bytes=, media_type=, entries=}
 function image.assemble(opts) end
 
+---An image, wherever it is, as one object: in a layout (oci:DIR:TAG), an archive (docker-archive:FILE:NAME, oci-archive:FILE:TAG), an engine (docker:NAME) or a registry (HOST/NAME:TAG, NAME@DIGEST). Its manifest, config and layers are read when they are asked for, and compared with their digests.
+---@async
+---@param ref string
+---@return ctz.image
+function image.open(ref) end
+
+---@class ctz.image
+local image = {}
+
+---Ends what is open for it. Without it that ends with the image.
+function image:close() end
+
+---@class ctz.image.config.opts
+---@field platform? string  default: this machine's
+
+---The image's config as it is written: {architecture=, os=, config={Env=, Cmd=, ...}, rootfs=, history=}. Second and third result: its digest, and its bytes.
+---@async
+---@param opts? ctz.image.config.opts
+---@return table, string, string
+function image:config(opts) end
+
+---@class ctz.image.digest.opts
+---@field platform? string
+
+---The digest of what the name means: of the index, when it is for several platforms. With a platform that of its manifest.
+---@async
+---@param opts? ctz.image.digest.opts
+---@return string
+function image:digest(opts) end
+
+---@class ctz.image.layers.opts
+---@field platform? string  default: this machine's
+
+---The layers of one platform, the lowest first: {digest=, size_bytes=, media_type=, annotations=, urls=}.
+---@async
+---@param opts? ctz.image.layers.opts
+---@return {digest: string, size_bytes: integer, media_type: string}[]
+function image:layers(opts) end
+
+---@class ctz.image.manifest.opts
+---@field platform? string  "linux/arm64"; default: this machine's
+
+---The manifest of one platform as it is written, with the list `layers` and the table `config`. Second and third result: its digest, and its bytes.
+---@async
+---@param opts? ctz.image.manifest.opts
+---@return table, string, string
+function image:manifest(opts) end
+
+---The platforms it has: {platform="linux/arm64", digest=}, in the order of its index. What is no image, such as attestations, is left out.
+---@async
+---@return {platform: string, digest: string}[]
+function image:platforms() end
+
+---@class ctz.image.size.opts
+---@field platform? string  default: this machine's
+
+---The bytes of one platform as they are stored and moved: manifest, config and layers, each once.
+---@async
+---@param opts? ctz.image.size.opts
+---@return ctz.bytes
+function image:size(opts) end
+
 return image

@@ -1,9 +1,27 @@
 ---@meta ctz.registry
 -- Generated from the doc comments; do not edit.
 
----registries, and what of them needs no connection.
+---registries: what is in them, and what of them needs no connection.
 ---@class ctz.registry
 local registry = {}
+
+---@class ctz.registry.copy.opts
+---@field platforms? string[]  only these of an image for several; the index is made anew, so its digest changes
+---@field referrers? boolean  false: without signatures, SBOMs and what else names it as its subject
+---@field digest_tags? boolean  true: with the tags sha256-<hex>..., by which cosign attaches signatures
+---@field jobs? integer  blobs at once; default 4
+---@field resume? boolean  false: nothing of an earlier copy is used, nothing is left for a later one
+---@field verify? boolean  true: what is read is compared too, so a damaged blob here is named as such
+---@field on_progress? fun(p: table)  {phase, done_bytes, total_bytes, done, total, copied, skipped, mounted}, ten times a second; default: a line of progress
+---@field timeout? ctz.seconds  default: what is left of the task's deadline
+
+---Copies an image with all its platforms and what refers to it, between any two places: layouts, archives, engines, registries (see ctz.image.open). Blobs that are there already are skipped; what a copy that was killed left is gone on with. All is compared with digest and size before it can be seen, children before parents, the tag at last. In a dry run it prints what it would write.
+---@async
+---@param src string
+---@param dst string  an archive is written anew; without a tag a layout gets "latest"
+---@param opts? ctz.registry.copy.opts
+---@return {digest: string, bytes: ctz.bytes, copied: integer, skipped: integer, mounted: integer, resumed: integer, manifests: integer, seconds: ctz.seconds} # bytes: those that were moved; the others count blobs and manifests
+function registry.copy(src, dst, opts) end
 
 registry.credentials = {}
 
