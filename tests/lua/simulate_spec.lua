@@ -326,7 +326,7 @@ describe("ctz.simulate.engine", function()
 
   it("works as a service in an image of which nothing is known", function()
     local container = docker.run { image = "web:7", ports = { "80" }, detach = true }
-    assert.is_true(container:wait_until { port = 80, timeout = 5 })
+    assert.is_true(container:wait_until { port = 80, http = 80, timeout = 5 })
     assert.is_true(container:stop())
     assert.equal(0, container:wait())
   end)
@@ -350,8 +350,29 @@ describe("ctz.simulate.engine", function()
     assert.same({ "a", "b" }, names)
   end)
 
-  it("names an option that is none", function()
-    assert.matches("did you mean 'programs'", error_of("usage", simulate.engine, { program = {} }).message, 1, true)
+  it("refuses options that are wrong, and names them", function()
+    for opts, words in pairs {
+      [{ program = {} }] = "did you mean 'programs'",
+      [{ programs = { x = 1 } }] = "the program x is a function(argv, io), got number",
+      [{ programs = { print } }] = "the program 1 is a function",
+      [{ images = { 7 } }] = "images: 7 is no name of an image",
+      [{ images = { "A B" } }] = "images: A B is no name of an image",
+      [{ images = { ["a:1"] = { comand = {} } } }] = "did you mean 'command'",
+      [{ images = { ["a:1"] = { programs = { x = true } } } }] = "a:1: the program x is a function",
+      [{ images = { ["a:1"] = { healthcheck = {} } } }] = "needs the option 'command'",
+      [{ registry = { ["a:1"] = 4 } }] = "registry a:1",
+      [{ api = "newest" }] = "expected a version",
+    } do
+      assert.matches(words, error_of("usage", simulate.engine, opts).message, 1, true)
+    end
+  end)
+
+  it("knows nothing of what happened before the last 10,000 calls", function()
+    for _ = 1, 10010 do
+      engine:get "/_ping"
+      docker.volumes.find "none"
+    end
+    assert.equal(10000, #engine:calls())
   end)
 
   it("keeps up with many at once", function()

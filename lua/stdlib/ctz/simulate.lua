@@ -1,15 +1,71 @@
 -- simulate: Docker engines in memory, for tests of recipes without Docker.
 -- SPDX-License-Identifier: MIT
 local check = require("ctz.docker.options").check
+local new_error = require("ctz.core.task").error
+local reference = require "ctz.registry.reference"
 local simulate_engine = require "ctz.docker.simulate"
 local stand_in = require "ctz.docker.simulate.stand_in"
 
-local ipairs, pairs, rawget, require = ipairs, pairs, rawget, require
-local setmetatable, type = setmetatable, type
+local error, ipairs, pairs, pcall, rawget, require = error, ipairs, pairs, pcall, rawget, require
+local setmetatable, tostring, type = setmetatable, tostring, type
 
 local simulate = {}
 
+local function usage(text, ...)
+  error(new_error { kind = "usage", op = "simulate.engine", message = text:format(...) }, 0)
+end
+
 local OPTIONS <const> = { api = "string", images = "table", programs = "table", registry = "table" }
+
+local IMAGE <const> = {
+  command = "string|list",
+  comment = "string",
+  entrypoint = "string|list",
+  env = "list",
+  environment = "table",
+  files = "table",
+  healthcheck = "table",
+  is_known = "boolean",
+  labels = "table",
+  ports = "list",
+  programs = "table",
+  user = "string",
+  workdir = "string",
+}
+
+local HEALTH <const> = {
+  command = "string|list!",
+  interval = "seconds",
+  retries = "count",
+  start_period = "seconds",
+  timeout = "seconds",
+}
+
+local function check_programs(what, programs)
+  for name, program in pairs(programs or {}) do
+    if type(name) ~= "string" or type(program) ~= "function" then
+      usage("%s: the program %s is a function(argv, io), got %s", what, tostring(name), type(program))
+    end
+  end
+end
+
+-- {"name", ["name"] = {command = ...}}
+local function check_images(what, images)
+  for name, image in pairs(images or {}) do
+    local is_listed = type(name) == "number"
+    local shown = is_listed and image or name
+    if type(shown) ~= "string" or not pcall(reference.parse, shown) then
+      usage("%s: %s is no name of an image", what, tostring(shown))
+    elseif not is_listed then
+      local about = ("simulate.engine (%s %s)"):format(what, name)
+      check(about, image, IMAGE)
+      check_programs(name, image.programs)
+      if image.healthcheck then
+        check(about .. " (healthcheck)", image.healthcheck, HEALTH)
+      end
+    end
+  end
+end
 
 local Engine = { __name = "ctz.simulate.engine" }
 
@@ -39,12 +95,15 @@ end
 --- and those of the test, each a function(argv, io) that returns an exit code. argv[0] is its name; io
 --- has write(text), stderr(text), read(n?), line(), sleep(s), trap(signal, fn), listen(port, fn?),
 --- exit(code), and the fields env, cwd, user, files, container. An image is a name, or a name with a
---- table: command, entrypoint, environment, labels, ports, user, workdir, healthcheck, files
---- ({path = text}), programs.
+--- table: command, entrypoint, environment, labels, ports, user, workdir, healthcheck ({command=,
+--- interval=, timeout=, retries=, start_period=}), files ({path = text}), programs: then it has those
+--- and the small ones alone; else what it has is not known. Without a command it works as a service
+--- until it is stopped.
 --- @param opts.images? table  what is there: {"app:1", ["web:2"]={command={"serve"}, ports={80}}}
 --- @param opts.programs? table<string, function>  in every image
 --- @param opts.registry? table  what can be pulled, as images; default: everything
 --- @param opts.api? string  version of the API, default "1.41"
+--- @error usage an option is wrong
 --- @return ctz.simulate.engine
 --- @example local engine = require("ctz.simulate").engine{programs={migrate=function(argv, io)
 --- @example   io.write("to ", argv[1], "\n") return 0 end}}
@@ -52,6 +111,12 @@ end
 --- @example assert(result.stdout == "to v2\n" and result.simulated)
 function simulate.engine(opts)
   opts = check("simulate.engine", opts, OPTIONS)
+  check_images("images", opts.images)
+  check_images("registry", opts.registry)
+  check_programs("programs", opts.programs)
+  if opts.api and not opts.api:find "^1%.%d+$" then
+    usage("bad argument 'opts.api' to 'simulate.engine': expected a version such as \"1.41\", got %q", opts.api)
+  end
   return setmetatable({ settings = opts, state = simulate_engine.new_engine(opts) }, Engine)
 end
 
@@ -134,10 +199,9 @@ end
 --- @param path string  "/containers/json?all=1"
 --- @example assert(#require("ctz.simulate").engine():get "/networks" == 3)
 function METHODS:get(path)
-  local client = simulate_engine.new_client(self.state)
-  local count = #self.state.calls
-  local value = client:call("GET", path, { op = "simulate.get" })
-  self.state.calls[count + 1] = nil
+  local calls = self.state.calls
+  local value = simulate_engine.new_client(self.state):call("GET", path, { op = "simulate.get" })
+  calls[#calls] = nil
   return value
 end
 

@@ -161,13 +161,21 @@ function images.add(engine, name, spec)
   return image
 end
 
+-- An image that says nothing of its command works as a service.
+local function with_command(spec)
+  if spec.command or spec.entrypoint then
+    return spec
+  end
+  return setmetatable({ command = { "simulated" } }, { __index = spec })
+end
+
 -- What is there from the beginning: {"name", ["name"] = spec}.
 function images.setup(engine)
   for name, spec in pairs(engine.settings.images or {}) do
     if type(name) == "number" then
       images.add(engine, spec, { command = { "simulated" } })
     else
-      images.add(engine, name, spec)
+      images.add(engine, name, with_command(spec))
     end
   end
 end
@@ -402,7 +410,7 @@ local function offered(engine, tagged)
     if type(name) == "number" and with_tag(spec) == tagged then
       return { command = { "simulated" } }
     elseif type(name) == "string" and with_tag(name) == tagged then
-      return spec
+      return with_command(spec)
     end
   end
   return nil

@@ -26,6 +26,7 @@ local tonumber, tostring, type = tonumber, tostring, type
 local gsub, match = string.gsub, string.match
 
 local BIG <const> = { big = "float" }
+local CALLS_KEPT <const> = 10000
 
 -- --- what it answers -----------------------------------------------------------------------------
 
@@ -148,6 +149,9 @@ end
 -- What a test may look at: every request, and how it was answered.
 local function note(self, method, path, opts, status)
   local calls = self.engine.calls
+  if #calls >= CALLS_KEPT then
+    table.remove(calls, 1)
+  end
   calls[#calls + 1] = {
     op = opts.op,
     method = method,

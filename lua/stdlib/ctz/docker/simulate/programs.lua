@@ -687,7 +687,11 @@ function programs.httpd(argv, io)
   io.sleep(math.huge)
 end
 
--- What an image does of which nothing is known: it works until it is told to end.
+local function well()
+  return 200
+end
+
+-- What an image does of which nothing is known: it works until it is told to end, and answers on its ports.
 function programs.simulated(_, io)
   io.trap("TERM", function()
     io.exit(0)
@@ -696,7 +700,7 @@ function programs.simulated(_, io)
     io.exit(0)
   end)
   for _, port in ipairs(io.container.ports) do
-    io.listen(port)
+    io.listen(port, well)
   end
   io.sleep(math.huge)
 end
