@@ -222,7 +222,9 @@ static void read_body(lua_State *L, int opts, struct ctz_http_spec *spec)
 
 // --- permission of another door ------------------------------------------------------------------
 
-// What ctz.docker or ctz.kubernetes was granted: requests to this one address need no net.
+// What ctz.docker or ctz.kubernetes was granted: requests to this one address need no net. One of
+// net grants nothing more; with `reads` it says of a POST that it only asks, as for a registry's
+// token.
 struct grant {
     bool reads;     // a request that only looks, whatever its method: sent under --dry-run too
     char address[]; // as ctz_http_subject has it
@@ -241,8 +243,9 @@ static bool is_relay(const char *address)
 // http.grant(capability, address, reads?) -> grant
 int http_l_grant(lua_State *L)
 {
-    static const char *const names[] = {"docker", "kubernetes", NULL};
-    static const enum ctz_capability capabilities[] = {CTZ_CAP_DOCKER, CTZ_CAP_KUBERNETES};
+    static const char *const names[] = {"docker", "kubernetes", "net", NULL};
+    static const enum ctz_capability capabilities[] = {CTZ_CAP_DOCKER, CTZ_CAP_KUBERNETES,
+                                                       CTZ_CAP_NET};
     int which = luaL_checkoption(L, 1, NULL, names);
     size_t length;
     const char *address = ctz_check_string(L, 2, "address", &length);
