@@ -182,8 +182,8 @@ end
 -- --- names -----------------------------------------------------------------------------------------
 
 -- stream:update belongs to the class that a function of the same file returns and whose name ends so,
--- ctz.hash.Stream or ctz.x.LogStream, or else to ctz.stream.
-local function class_of(prefix, entries_of_file)
+-- ctz.hash.Stream or ctz.x.LogStream, or to that of a function of the same folder, or else to ctz.stream.
+local function class_of(prefix, entries_of_file, entries_of_folder)
   local function search(text)
     for class in text:gmatch "ctz%.[%w_.]+" do
       if class:match("([%w_]+)$"):lower():sub(-#prefix) == prefix then
@@ -191,13 +191,15 @@ local function class_of(prefix, entries_of_file)
       end
     end
   end
-  for _, entry in ipairs(entries_of_file) do
-    local found = search(entry.result or "")
-    for _, returned in ipairs(entry.returns) do
-      found = found or search(returned.type)
-    end
-    if found then
-      return found
+  for _, entries in ipairs { entries_of_file, entries_of_folder } do
+    for _, entry in ipairs(entries) do
+      local found = search(entry.result or "")
+      for _, returned in ipairs(entry.returns) do
+        found = found or search(returned.type)
+      end
+      if found then
+        return found
+      end
     end
   end
   return prefix == "err" and "ctz.error" or "ctz." .. prefix
@@ -208,11 +210,26 @@ local function page_of(name)
   return name:match "^(ctz%.[%w_]+)%.[%w_.]+$" or "ctz"
 end
 
-local function read_file(path, entries, problems)
-  local own = {}
-  for _, block in ipairs(blocks_of(path)) do
-    own[#own + 1] = entry_of(block, path, problems)
+local function folder_of(path)
+  return path:match "^lua/.*/" or path
+end
+
+-- The entries of all files, as {path =, entries...}, and of all folders.
+local function read_files(problems)
+  local files, folders = {}, {}
+  for i, path in ipairs(sources()) do
+    local own = { path = path }
+    local all = folders[folder_of(path)] or {}
+    for _, block in ipairs(blocks_of(path)) do
+      own[#own + 1] = entry_of(block, path, problems)
+      all[#all + 1] = own[#own]
+    end
+    files[i], folders[folder_of(path)] = own, all
   end
+  return files, folders
+end
+
+local function add_file(own, entries, entries_of_folder)
   local page
   for _, entry in ipairs(own) do
     page = page or (entry.name:find "^ctz%." and page_of(entry.name))
@@ -220,7 +237,7 @@ local function read_file(path, entries, problems)
   for _, entry in ipairs(own) do
     local prefix, method = entry.name:match "^(%l+):([%w_]+)$"
     if prefix then
-      entry.class = class_of(prefix, own)
+      entry.class = class_of(prefix, own, entries_of_folder)
       entry.name = entry.class .. ":" .. method
       local of_class = page_of(entry.class)
       entry.page = of_class ~= "ctz" and of_class or page or "ctz"
@@ -261,8 +278,9 @@ end
 
 local function collect()
   local entries, problems, pages, seen = {}, {}, {}, {}
-  for _, path in ipairs(sources()) do
-    read_file(path, entries, problems)
+  local files, folders = read_files(problems)
+  for _, own in ipairs(files) do
+    add_file(own, entries, folders[folder_of(own.path)])
   end
   check_twice(entries, problems)
   table.sort(entries, function(a, b)
