@@ -65,3 +65,28 @@ function(ctz_simulated_tests)
                          ENVIRONMENT CTZ_TEST_DOCKER_HOST=simulate)
   endforeach()
 endfunction()
+
+# Every spec of tests/lua/live/registry is run beside the registries of each engine of tests/testbed/registry.
+function(ctz_registry_tests)
+  set(testbed ${PROJECT_SOURCE_DIR}/tests/testbed/registry)
+  set(folder ${PROJECT_BINARY_DIR}/registries)
+  add_test(NAME live_registry.start COMMAND ${testbed} start ${folder})
+  add_test(NAME live_registry.stop COMMAND ${testbed} stop ${folder})
+  set_tests_properties(live_registry.start PROPERTIES FIXTURES_SETUP registry TIMEOUT 1500)
+  set_tests_properties(live_registry.stop PROPERTIES FIXTURES_CLEANUP registry TIMEOUT 120)
+  set(names live_registry.start live_registry.stop)
+  file(GLOB specs CONFIGURE_DEPENDS RELATIVE ${PROJECT_SOURCE_DIR}
+       ${PROJECT_SOURCE_DIR}/tests/lua/live/registry/*_spec.lua)
+  foreach(spec ${specs})
+    get_filename_component(name ${spec} NAME)
+    string(REPLACE _spec.lua "" name ${name})
+    foreach(engine packaged newest)
+      add_test(NAME live_registry.${name}.${engine} WORKING_DIRECTORY ${PROJECT_SOURCE_DIR}
+               COMMAND ${testbed} exec ${folder} ${engine} -- $<TARGET_FILE:ctz> test ${spec})
+      set_tests_properties(live_registry.${name}.${engine} PROPERTIES TIMEOUT 300
+                           FIXTURES_REQUIRED registry RESOURCE_LOCK registry.${engine})
+      list(APPEND names live_registry.${name}.${engine})
+    endforeach()
+  endforeach()
+  set_tests_properties(${names} PROPERTIES LABELS live SKIP_RETURN_CODE 77)
+endfunction()

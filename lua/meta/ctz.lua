@@ -230,14 +230,6 @@ function channel:receive(opts) end
 ---@return true
 function channel:send(value, opts) end
 
----@class ctz.container
-local container = {}
-
----Asks the engine again and updates the fields of the object.
----@async
----@return container
-function container:refresh() end
-
 ---@class ctz.error
 local error = {}
 

@@ -866,6 +866,14 @@ function containerconfig:to_api(api_version) end
 ---@return string[] # notes
 function containerconfig:to_run_args() end
 
+---@class ctz.docker.container
+local container = {}
+
+---Asks the engine again and updates the fields of the object.
+---@async
+---@return container
+function container:refresh() end
+
 ---@class ctz.program
 local program = {}
 

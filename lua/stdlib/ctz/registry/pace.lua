@@ -1,0 +1,107 @@
+-- registry/pace.lua: how fast a registry is asked: connections, requests a second, and the pause that all
+-- tasks make when it is busy.
+-- SPDX-License-Identifier: MIT
+local channels = require "ctz.core.channel"
+local log = require "ctz.log"
+local monotonic = require("ctz.time").monotonic
+local task = require "ctz.core.task"
+
+local setmetatable = setmetatable
+local max, min, random = math.max, math.min, math.random
+
+local FIRST_S <const>, LONGEST_S <const> = 0.5, 30 -- of our own pauses
+local SHOWN_S <const> = 2 -- longer ones are told
+local CALM <const> = 5 -- answers after which the next pause is shorter again
+
+local Pace = {}
+Pace.__index = Pace
+
+-- What several clients of one registry have in common, while one of them is used: how busy it is, and
+-- the turn of who changes a list of referrers that only clients keep.
+local loads = setmetatable({}, { __mode = "v" })
+
+local Permit = {
+  __close = function(self)
+    self:release()
+  end,
+}
+Permit.__index = Permit
+
+function Permit:release()
+  if self.channel then
+    self.channel:receive()
+    self.channel = nil
+  end
+end
+
+-- The same permit for somebody else to release.
+function Permit:hand_on()
+  local other = setmetatable({ channel = self.channel }, Permit)
+  self.channel = nil
+  return other
+end
+
+-- Waits for a place in a channel; close what is returned to leave it.
+local function hold(channel)
+  if channel then
+    channel:send(true)
+  end
+  return setmetatable({ channel = channel }, Permit)
+end
+
+-- Waits until one more request may be sent; close the permit when its answer was read.
+function Pace:enter()
+  local permit <close> = hold(self.connections)
+  if self.interval_s then
+    local at = max(monotonic(), self.next_at)
+    self.next_at = at + self.interval_s
+    if at > monotonic() then
+      task.sleep(at - monotonic())
+    end
+  end
+  while self.load.until_at > monotonic() do
+    task.sleep(self.load.until_at - monotonic())
+  end
+  return permit:hand_on()
+end
+
+-- The registry is busy: seconds that all wait, at least as long as it asked. Full jitter between half
+-- and all of an exponential step.
+function Pace:pause_of(asked)
+  local load = self.load
+  local step = min(LONGEST_S, FIRST_S * 2 ^ load.level)
+  local pause = step * (0.5 + random() / 2)
+  return asked and max(pause, asked * (1 + random() / 20)) or pause
+end
+
+function Pace:slow_down(pause)
+  local load = self.load
+  load.level, load.calm = min(load.level + 1, 8), 0
+  load.until_at = max(load.until_at, monotonic() + pause)
+  if pause >= SHOWN_S then
+    log.info(("the registry %s is busy: the next request goes in %.0f s"):format(self.name, pause))
+  end
+end
+
+function Pace:answered()
+  local load = self.load
+  load.calm = load.calm + 1
+  if load.level > 0 and load.calm >= CALM then
+    load.level, load.calm = load.level - 1, 0
+  end
+end
+
+-- new(name, {rps =, connections =})
+local function new(name, opts)
+  local load = loads[name] or { level = 0, calm = 0, until_at = 0, lists = channels.channel(1) }
+  loads[name] = load
+  return setmetatable({
+    name = name,
+    load = load,
+    next_at = 0,
+    interval_s = opts.rps and 1 / opts.rps,
+    connections = opts.connections and channels.channel(opts.connections),
+  }, Pace)
+end
+
+return { new = new, hold = hold }
