@@ -114,7 +114,7 @@ static int l_stdlib(lua_State *L)
         const struct ctz_embedded *module = find_embedded(path);
         int status;
         if (module) {
-            status = ctz_load_text(L, module->text, module->size, chunk_name);
+            status = luaL_loadbufferx(L, module->code, module->size, chunk_name, "b");
         } else {
             if (!push_file(L, path))
                 continue;

@@ -12,7 +12,7 @@
 struct ctz_embedded {
     const char *path; // "ctz/json.lua"
     size_t size;
-    const char *text;
+    const char *code; // compiled
 };
 extern const struct ctz_embedded ctz_embedded[];
 

@@ -1,4 +1,6 @@
--- embed.lua OUTPUT [-C FOLDER MODULE...]...: writes Lua sources as one C file of byte strings.
+-- embed.lua OUTPUT [-C FOLDER MODULE...]...: writes Lua modules, compiled, as one C file of byte strings.
+-- Compiling them at each start would take longer than all else that a start does. Releases of one
+-- version of Lua have the same virtual machine, so what lua5.4 compiles here, each liblua5.4 runs.
 -- SPDX-License-Identifier: MIT
 local out = { '#include "host/load.h"\n', "const struct ctz_embedded ctz_embedded[] = {\n" }
 
@@ -8,8 +10,9 @@ local function add(folder, module)
   local file = assert(io.open(folder .. "/" .. module, "rb"))
   local text = file:read("a")
   file:close()
-  out[#out + 1] = ('{"%s", %d,\n'):format(module, #text)
-  for line in text:gmatch("[^\n]*\n?") do
+  local code = string.dump(assert(load(text, "@ctz:" .. module:gsub("^ctz/", ""), "t")))
+  out[#out + 1] = ('{"%s", %d,\n'):format(module, #code)
+  for line in code:gmatch("[^\n]*\n?") do
     if line ~= "" then
       local escaped = line:gsub('[\n"\\?]', escapes):gsub("[^\32-\126]", function(c)
         return ("\\%03o"):format(c:byte())

@@ -3,12 +3,15 @@
 #include "bindings/docker/output.h"
 #include "bindings/docker/record.h"
 #include "bindings/docker/relay.h"
+#include "bindings/docker/settings.h"
 #include "host/door.h"
 #include "host/luax.h"
 
 static const struct ctz_reg functions[] = {
     {"docker.output", docker_l_output, CTZ_CAP_PURE, 0, 0},
     {"docker.relay", docker_l_relay, CTZ_CAP_DOCKER, 1, CTZ_REG_READS},
+    {"docker.setting", docker_l_setting, CTZ_CAP_PURE, 0, 0},
+    {"docker.setting_file", docker_l_setting_file, CTZ_CAP_DOCKER, 0, CTZ_REG_READS},
     // What ctz keeps for itself about its runs: no recipe's business, so no permission is asked.
     {"docker.facts", docker_l_facts, CTZ_CAP_PURE, 0, 0},
     {"docker.random", docker_l_random, CTZ_CAP_PURE, 0, 0},

@@ -5,6 +5,16 @@
 ---@class ctz.image
 local image = {}
 
+---@class ctz.image.analyze.opts
+---@field platform? string  default: this machine's
+
+---What an image is made of: {name, digest, platform, created (seconds since 1970), size_bytes, size_mb (of 1,000,000 bytes), layers}, each layer {digest, diff_id, size_bytes, share (0 to 1), created_by, created}. created_by is what the history says of it; an image without a history has none.
+---@async
+---@param ref string  as of ctz.image.open
+---@param opts? ctz.image.analyze.opts
+---@return table
+function image.analyze(ref, opts) end
+
 ---@class ctz.image.assemble.opts
 ---@field layers table[]  the lowest first
 ---@field to string  "oci:DIR" or "oci:DIR:TAG"; the default tag is "latest"

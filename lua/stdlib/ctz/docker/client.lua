@@ -4,6 +4,7 @@ local channel = require "ctz.core.channel"
 local clean = require("ctz.core.ui").clean
 local core = require "ctz.core.http"
 local endpoints = require "ctz.docker.endpoint"
+local fs = require "ctz.fs"
 local host_core = require "ctz.core.host"
 local http = require "ctz.http"
 local json = require "ctz.json"
@@ -59,6 +60,7 @@ local meanings <const> = {
   { "pull access denied", "not_found", "the name may be wrong, or docker login is needed" },
   { "manifest unknown", "not_found" },
   { "connection refused", "unreachable" },
+  { "minimum supported api version", "unsupported", "the engine is newer than this ctz knows" },
   { "no such host", "unreachable" },
   { "i/o timeout", "unreachable" },
 }
@@ -104,6 +106,19 @@ local hints <const> = {
   ECONNREFUSED = "is the engine started?",
 }
 
+-- With TLS 1.3 an engine that refuses a client only closes the connection.
+local TLS_HINT <const> = "it may want another certificate of ours, or any: tls={ca=, cert=, key=}, DOCKER_CERT_PATH"
+
+-- Nobody listens: the engine that did has ended, or the path is that of something else.
+local function hint_of_refusal(endpoint)
+  local path = endpoint.unix_socket
+  local ok, facts = pcall(fs.stat, path or "")
+  if path and ok and facts and facts.type ~= "socket" then
+    return ("that is a %s, not a socket: DOCKER_HOST or docker.connect{host=...} names the engine's"):format(facts.type)
+  end
+  return path and "the socket is there, but nobody listens: start the engine" or hints.ECONNREFUSED
+end
+
 -- What HTTP raised, as a failure of the engine.
 local function transport_error(self, err, opts)
   if type(err) ~= "table" or err.kind == "cancelled" or err.kind == "denied" and not err.code then
@@ -120,7 +135,12 @@ local function transport_error(self, err, opts)
     kind = refused and "denied" or broke_off and "unreachable" or err.kind,
     op = opts.op,
     message = ("the engine at %s%s: %s"):format(host, source and " (" .. source .. ")" or "", words),
-    hint = refused and "be a member of the group docker, or run as root" or hints[err.code] or err.hint,
+    hint = refused and "be a member of the group docker, or run as root"
+      or err.code == "ECONNREFUSED" and hint_of_refusal(self.endpoint)
+      or hints[err.code]
+      or err.hint
+      or self.endpoint.tls and TLS_HINT
+      or nil,
     target = opts.target or host,
     code = err.code,
     retryable = broke_off or err.retryable,
@@ -185,6 +205,12 @@ local function with_json(options, value)
   return options
 end
 
+local function hint_of_stranger(answer)
+  local speaks_tls = answer.status == 400 and answer.body:find("HTTPS", 1, true)
+  return speaks_tls and "it wants TLS: DOCKER_TLS_VERIFY=1 with DOCKER_CERT_PATH, or tls={ca=, cert=, key=}"
+    or "check DOCKER_HOST or the host of docker.connect"
+end
+
 local function negotiate(self, opts)
   local options = http_options(self, "GET", { timeout = opts.timeout })
   local ok, answer = pcall(core.request, self.endpoint.base .. "/_ping", options)
@@ -199,7 +225,7 @@ local function negotiate(self, opts)
       op = opts.op,
       message = ("%s answers %d, but is no Docker Engine: its answer names no API version")
         :format(self.endpoint.host, answer.status),
-      hint = "check DOCKER_HOST or the host of docker.connect",
+      hint = hint_of_stranger(answer),
       target = self.endpoint.host,
     }, 0)
   elseif number < version_number(OLDEST) then
@@ -207,6 +233,7 @@ local function negotiate(self, opts)
       kind = "unsupported",
       op = opts.op,
       message = ("the engine at %s speaks API %s; ctz needs %s"):format(self.endpoint.host, theirs, OLDEST),
+      hint = "a newer engine is needed: Docker 1.12 or later",
       target = self.endpoint.host,
     }, 0)
   end
@@ -335,6 +362,16 @@ function Client:failure(err, opts)
   return transport_error(self, err, opts)
 end
 
+-- What --allow grants of the engine; reads: for requests that only look.
+local function grant(endpoint, reads)
+  local ok, granted = pcall(core.grant, "docker", endpoint.address, reads)
+  if not ok then
+    granted.op = "docker.connect"
+    error(granted, 0)
+  end
+  return granted
+end
+
 local function new(opts)
   local endpoint = endpoints.resolve(opts)
   if endpoint.ssh then
@@ -342,8 +379,8 @@ local function new(opts)
   end
   return setmetatable({
     endpoint = endpoint,
-    reading = core.grant("docker", endpoint.address, true),
-    changing = core.grant("docker", endpoint.address),
+    reading = grant(endpoint, true),
+    changing = grant(endpoint, false),
     turn = channel.channel(1),
   }, Client)
 end

@@ -288,4 +288,8 @@ local function assemble(opts)
   return value_or_raise(pcall(work))
 end
 
-return { assemble = assemble, open = require("ctz.image.open").open }
+return {
+  assemble = assemble,
+  analyze = require("ctz.image.analyze").analyze,
+  open = require("ctz.image.open").open,
+}
