@@ -58,7 +58,7 @@ endfunction()
 
 # What does not need a real engine of those specs (#real) is run beside the engine in memory too.
 function(ctz_simulated_tests)
-  foreach(name containers events exec logs networks system volumes wait)
+  foreach(name archive containers ephemeral events exec images logs networks system volumes wait)
     add_test(NAME simulated.${name} WORKING_DIRECTORY ${PROJECT_SOURCE_DIR}
              COMMAND ctz test --exclude-tags real tests/lua/live/docker/${name}_spec.lua)
     set_tests_properties(simulated.${name} PROPERTIES LABELS lua TIMEOUT 300

@@ -314,6 +314,26 @@ describe("ctz.simulate.engine", function()
     assert.equal(1, result.exit_code)
   end)
 
+  it("takes files in and gives them out, with names of any length", function()
+    local folder <close> = ctz.fs.tempdir()
+    local long = ("deep"):rep(20) .. "/" .. ("name"):rep(30) .. ".txt"
+    ctz.fs.mkdir(folder.path .. "/site/" .. ("deep"):rep(20), { parents = true })
+    ctz.fs.write(folder.path .. "/site/index.html", "hello\n")
+    ctz.fs.write(folder.path .. "/site/" .. long, ("x"):rep(1500))
+    local container = start { "sleep", "1000" }
+    container:copy_in(folder.path .. "/site", "/srv")
+    assert.equal("hello\n", container:exec({ command = { "cat", "/srv/index.html" } }).stdout)
+    assert.equal("1500\n", container:exec({ command = { "sh", "-c", "cat /srv/" .. long .. " | wc -c" } }).stdout)
+    container:exec { command = { "sh", "-c", "echo more > /srv/new" } }
+    container:copy_out("/srv", folder.path .. "/out")
+    assert.equal("more\n", ctz.fs.read(folder.path .. "/out/new"))
+    assert.equal(1500, #ctz.fs.read(folder.path .. "/out/" .. long))
+    error_of("not_found", container.copy_out, container, "/none", folder.path .. "/none")
+    error_of("conflict", container.copy_in, container, folder.path .. "/site", "/srv/new")
+    container:export { to = folder.path .. "/all.tar" }
+    assert.matches("srv/index.html", ctz.fs.read(folder.path .. "/all.tar"), 1, true)
+  end)
+
   it("pulls what a registry has, and everything when none is named", function()
     assert.equal("any:1", docker.images.pull("any:1").full_name)
     engine = simulate.engine { registry = { "there:1" } }
@@ -348,6 +368,63 @@ describe("ctz.simulate.engine", function()
     end
     table.sort(names)
     assert.same({ "a", "b" }, names)
+  end)
+
+  it("lets a program wait by what is not its own, while others ask the engine", function()
+    engine = simulate.engine {
+      images = { "app:1" },
+      programs = {
+        slow = function(_, io)
+          ctz.sleep(0.1)
+          io.write "slept\n"
+        end,
+      },
+    }
+    local first, second
+    ctz.scope(function()
+      ctz.spawn(function()
+        first = engine.docker.run { image = "app:1", command = { "slow" } }
+      end)
+      ctz.spawn(function()
+        ctz.sleep(0.03)
+        second = engine.docker.run { image = "app:1", command = { "echo", "other" } }
+      end)
+    end)
+    assert.same({ "slept\n", "other\n" }, { first.stdout, second.stdout })
+  end)
+
+  it("ends a program that waits by what is not its own with the task that drove it", function()
+    engine = simulate.engine {
+      images = { "app:1" },
+      programs = {
+        stuck = function()
+          ctz.sleep(1000)
+        end,
+      },
+    }
+    local container = engine.docker.run { image = "app:1", command = { "stuck" }, detach = true }
+    ctz.scope(function(scope)
+      ctz.spawn(function()
+        container:wait()
+      end)
+      ctz.sleep(0.05)
+      scope:cancel()
+    end)
+    assert.equal(137, container:wait())
+  end)
+
+  it("lets a program ask the engine that it runs on", function()
+    engine = simulate.engine {
+      images = { "app:1" },
+      programs = {
+        inner = function(_, io)
+          engine.docker.volumes.create "made-inside"
+          io.write(#engine.docker.containers.list(), "\n")
+        end,
+      },
+    }
+    assert.equal("1\n", engine.docker.run({ image = "app:1", command = { "inner" } }).stdout)
+    assert.equal("made-inside", engine.docker.volumes.list()[1].name)
   end)
 
   it("refuses options that are wrong, and names them", function()
@@ -395,7 +472,7 @@ describe("what the simulated engine does not model", function()
     local err = error_of("unsupported", container.metrics, container)
     assert.matches("does not model GET /containers/%x+/stats", err.message)
     assert.is_true(err:is "container")
-    error_of("unsupported", container.export, container)
+    error_of("unsupported", docker.images.push, IMAGE)
     error_of("unsupported", docker.images.save, IMAGE)
     error_of("unsupported", docker.networks.create, "wide", { driver = "overlay" })
   end)

@@ -90,15 +90,15 @@ end
 
 --- ctz.simulate.engine(opts?) -> ctz.simulate.engine
 --- An engine in memory. engine.docker has all that ctz.docker has: containers that run, wait, fail and
---- write logs, exec, networks, volumes, images to list, tag, pull and remove, events. What it does not
---- model (build, copies, stats) raises kind unsupported. Its programs: sh with the small ones of busybox,
---- and those of the test, each a function(argv, io) that returns an exit code. argv[0] is its name; io
---- has write(text), stderr(text), read(n?), line(), sleep(s), trap(signal, fn), listen(port, fn?),
---- exit(code), and the fields env, cwd, user, files, container. An image is a name, or a name with a
---- table: command, entrypoint, environment, labels, ports, user, workdir, healthcheck ({command=,
---- interval=, timeout=, retries=, start_period=}), files ({path = text}), programs: then it has those
---- and the small ones alone; else what it has is not known. Without a command it works as a service
---- until it is stopped.
+--- write logs, exec, copies, networks, volumes, images to list, tag, pull, commit and remove, events.
+--- What it does not model (builds, stats, pushes) raises kind unsupported. Its programs: sh with the
+--- small ones of busybox, and those of the test, each a function(argv, io) that returns an exit code.
+--- argv[0] is its name; io has write(text), stderr(text), read(n?), line(), sleep(s), trap(signal, fn),
+--- listen(port, fn?), exit(code), and the fields env, cwd, user, files, container. An image is a name,
+--- or a name with a table: command, entrypoint, environment, labels, ports, user, workdir, healthcheck
+--- ({command=, interval=, timeout=, retries=, start_period=}), files ({path = text}), programs: then it
+--- has those and the small ones alone; else what it has is not known. Without a command it works as a
+--- service until it is stopped.
 --- @param opts.images? table  what is there: {"app:1", ["web:2"]={command={"serve"}, ports={80}}}
 --- @param opts.programs? table<string, function>  in every image
 --- @param opts.registry? table  what can be pulled, as images; default: everything

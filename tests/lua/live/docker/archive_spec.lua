@@ -53,7 +53,7 @@ describe("containers.copy_in and copy_out #live", function()
     assert.equal("body {}", sh "cat /new/css/a.css")
   end)
 
-  it("do as docker cp does, for each form of both paths", function()
+  it("do as docker cp does, for each form of both paths #real", function()
     local site = tree()
     ctz.fs.write(here "f", "f")
     local cli = docker.run { image = engine.image, command = { "sleep", "1000" }, detach = true }
@@ -77,7 +77,7 @@ describe("containers.copy_in and copy_out #live", function()
     assert.truthy(site)
   end)
 
-  it("bring a file and a folder out, as docker cp does", function()
+  it("bring a file and a folder out, as docker cp does #real", function()
     sh "mkdir -p /data/sub; echo one > /data/one; echo two > /data/sub/two; ln -s one /data/link"
     for i, pair in ipairs {
       { "/data", "new" }, { "/data", "there" }, { "/data/.", "there" }, { "/data/.", "new2" },
@@ -97,7 +97,7 @@ describe("containers.copy_in and copy_out #live", function()
     assert.equal("", diff.stdout)
   end)
 
-  it("hand over a tar stream, from one container to another", function()
+  it("hand over a tar stream, from one container to another #real", function()
     sh "mkdir -p /data/sub; echo one > /data/sub/one; chown 5:6 /data/sub/one; chmod 640 /data/sub/one"
     local other = docker.run { image = engine.image, command = { "sleep", "1000" }, detach = true }
     ctz.defer(function()

@@ -30,7 +30,7 @@ describe("a container #live", function()
     return #docker.containers.list { all = true, filters = { name = "^/" .. prefix } }
   end
 
-  it("with ephemeral=true is there until its scope ends, and is then gone with its nameless volumes", function()
+  it("with ephemeral=true is there until its scope ends, and is then gone with its nameless volumes #real", function()
     local name, volume = engine.name(), nil
     ctz.scope(function()
       local container = docker.run(settings(name, { volumes = { "/data" } }))
@@ -142,7 +142,7 @@ describe("a container #live", function()
     end)
   end
 
-  it("leaves nothing when the cancel comes while the engine makes it", function()
+  it("leaves nothing when the cancel comes while the engine makes it #real", function()
     local proxy <close> = faults.before(engine.socket(), { match = "POST .*/containers/create", delay = 0.5 })
     local name = engine.name()
     local slow = ctz.docker.connect { host = proxy.host }
@@ -159,7 +159,7 @@ describe("a container #live", function()
     assert.is_nil(docker.containers.find(name))
   end)
 
-  it("leaves nothing when the engine made it and its answer was lost", function()
+  it("leaves nothing when the engine made it and its answer was lost #real", function()
     local proxy <close> = faults.before(engine.socket(), { match = "POST .*/containers/create", cut = 20 })
     local name = engine.name()
     local _, err = ctz.try(ctz.docker.connect({ host = proxy.host }).run, settings(name))
@@ -199,7 +199,7 @@ describe("a container #live", function()
     })
   end
 
-  it("is gone with the nineteen others when the run is asked to end", function()
+  it("is gone with the nineteen others when the run is asked to end #real", function()
     local prefix = engine.name "many"
     local run <close> = start(([[
       local numbers = {}
@@ -215,7 +215,7 @@ describe("a container #live", function()
     assert.equal(0, left(prefix))
   end)
 
-  it("is gone when --timeout ends the run", function()
+  it("is gone when --timeout ends the run #real", function()
     local name = engine.name()
     local run <close> = start(([[
       docker.run{image=%q, command={"sleep", "1000"}, name=%q, detach=true, ephemeral=true} ctz.sleep(600)]])
@@ -224,7 +224,7 @@ describe("a container #live", function()
     assert.is_nil(docker.containers.find(name))
   end)
 
-  it("is gone when Ctrl-C comes at any moment", function()
+  it("is gone when Ctrl-C comes at any moment #real", function()
     local prefix = engine.name "interrupted"
     local code = [[
       print "ready" io.stdout:flush()

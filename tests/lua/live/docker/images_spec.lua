@@ -158,7 +158,7 @@ describe("docker.images #live", function()
   end)
 end)
 
-describe("docker.images.save and load #live", function()
+describe("docker.images.save and load #live #real", function()
   teardown(engine.is_clean)
 
   it("carry images through a file, and tell their names", function()
@@ -304,7 +304,7 @@ describe("docker.images.import #live", function()
   end)
 end)
 
-describe("docker.images.pull and push #live", function()
+describe("docker.images.pull and push #live #real", function()
   if not registry.is_there then
     pending "docker-registry is not installed"
     return

@@ -25,8 +25,9 @@ local function with_tag(name)
   if not ok then
     refuse(400, "invalid reference format")
   end
-  local repository = name:gsub("@.*$", ""):gsub(":[^/:]*$", "")
-  return repository .. ":" .. (parsed.tag or "latest"), repository, parsed
+  local repository = parsed.domain .. "/" .. parsed.path
+  repository = repository:gsub("^docker%.io/library/", ""):gsub("^docker%.io/", "")
+  return repository .. ":" .. (parsed.tag or "latest"), repository
 end
 
 local function by_digest(engine, digest)
@@ -138,9 +139,12 @@ local function config_of(spec)
 end
 
 -- spec: command, entrypoint, environment, labels, ports, user, workdir, healthcheck, files, programs;
--- is_known: all programs that it has are known.
+-- is_known: all programs that it has are known. name: nil for an image without one.
 function images.add(engine, name, spec)
-  local tagged, repository = with_tag(name)
+  local tagged, repository
+  if name then
+    tagged, repository = with_tag(name)
+  end
   local id = "sha256:" .. engines.new_id()
   local image = {
     id = id,
@@ -157,7 +161,9 @@ function images.add(engine, name, spec)
     layers = { "sha256:" .. hash.sha256(id) },
   }
   engine.images[id] = image
-  engine.tags[tagged] = id
+  if tagged then
+    engine.tags[tagged] = id
+  end
   return image
 end
 
@@ -182,8 +188,8 @@ end
 
 -- --- looking -----------------------------------------------------------------------------------
 
-local function summary(engine, image, containers)
-  local tags = tags_of(engine, image)
+local function summary(engine, image, containers, tags)
+  tags = tags or tags_of(engine, image)
   return {
     Containers = containers or -1,
     Created = image.created // 1 | 0,
@@ -207,18 +213,26 @@ local function fits(pattern, name)
   return name:find("^" .. pattern .. "$") ~= nil or name:gsub(":[^:/]*$", ""):find("^" .. pattern .. "$") ~= nil
 end
 
+-- The names that the filter reference asks for; nil: it asks for none.
+local function wanted_tags(engine, image, patterns)
+  if not patterns then
+    return nil
+  end
+  local tags = {}
+  for _, tag in ipairs(tags_of(engine, image)) do
+    if engines.any(patterns, function(pattern)
+      return fits(pattern, tag)
+    end) then
+      tags[#tags + 1] = tag
+    end
+  end
+  return tags
+end
+
 local function is_wanted(engine, image, filters)
   return engines.has_labels(image.config.Labels, filters.label)
     and engines.any(filters.dangling, function(value)
       return (value == "true" or value == "1") == is_dangling(engine, image)
-    end)
-    and engines.any(filters.reference, function(pattern)
-      for _, tag in ipairs(tags_of(engine, image)) do
-        if fits(pattern, tag) then
-          return true
-        end
-      end
-      return false
     end)
     and engines.any(filters.before, function(name)
       return image.created < get(engine, name).created
@@ -240,8 +254,9 @@ function images.list(engine, query)
     " dangling label before since reference until ")
   local list = {}
   for _, image in pairs(engine.images) do
-    if is_wanted(engine, image, filters) then
-      list[#list + 1] = summary(engine, image)
+    local tags = wanted_tags(engine, image, filters.reference)
+    if is_wanted(engine, image, filters) and not (tags and #tags == 0) then
+      list[#list + 1] = summary(engine, image, nil, tags)
     end
   end
   sort(list, newest_first)
@@ -425,9 +440,6 @@ local function messages(list)
 end
 
 function images.pull(engine, query)
-  if query.fromSrc then
-    engines.unsupported "the import of images"
-  end
   local name = query.fromImage
   local tag = query.tag and query.tag ~= "" and query.tag or nil
   if tag then
@@ -457,6 +469,7 @@ function images.pull(engine, query)
 end
 
 images.find = find
+images.messages = messages
 images.get = get
 images.with_tag = with_tag
 images.tags_of = tags_of

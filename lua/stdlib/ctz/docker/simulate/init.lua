@@ -4,11 +4,13 @@
 --
 -- It keeps names, states, conflicts, exit codes and events, so that recipes can be tested without Docker.
 -- What it does not model raises unsupported and says what.
+local archive = require "ctz.docker.simulate.archive"
 local clean = require("ctz.core.ui").clean
 local clients = require "ctz.docker.client"
 local create = require "ctz.docker.simulate.create"
 local engines = require "ctz.docker.simulate.engine"
 local exec = require "ctz.docker.simulate.exec"
+local fs = require "ctz.fs"
 local host_core = require "ctz.core.host"
 local images = require "ctz.docker.simulate.images"
 local json = require "ctz.json"
@@ -44,7 +46,10 @@ local routes <const> = {
   { "GET", "^/containers/([^/]+)/top$", view.top },
   { "GET", "^/containers/([^/]+)/changes$", view.changes },
   { "GET", "^/containers/([^/]+)/logs$", output.logs },
-  { "HEAD", "^/containers/([^/]+)/archive$", view.has_path },
+  { "HEAD", "^/containers/([^/]+)/archive$", archive.look },
+  { "GET", "^/containers/([^/]+)/archive$", archive.read },
+  { "PUT", "^/containers/([^/]+)/archive$", archive.write },
+  { "GET", "^/containers/([^/]+)/export$", archive.export },
   { "POST", "^/containers/([^/]+)/start$", life.start },
   { "POST", "^/containers/([^/]+)/stop$", life.stop },
   { "POST", "^/containers/([^/]+)/restart$", life.restart },
@@ -63,7 +68,7 @@ local routes <const> = {
   { "GET", "^/exec/([^/]+)/json$", exec.inspect },
   { "POST", "^/commit$", view.commit },
   { "GET", "^/images/json$", images.list },
-  { "POST", "^/images/create$", images.pull },
+  { "POST", "^/images/create$", archive.create_image },
   { "POST", "^/images/prune$", images.prune },
   { "GET", "^/images/(.+)/json$", images.inspect },
   { "GET", "^/images/(.+)/history$", images.history },
@@ -132,7 +137,7 @@ local function answer(engine, method, path, opts)
   local plain, in_path = match(path, "^([^?]*)%??(.*)$")
   engine.kernel:advance()
   local handler, arguments = route_of(method, unescape(plain))
-  arguments[#arguments + 1] = copy(opts.json)
+  arguments[#arguments + 1] = opts.body or copy(opts.json)
   return handler(engine, query_of(opts.query, in_path), table.unpack(arguments))
 end
 
@@ -260,6 +265,10 @@ function Client:stream(method, path, opts)
         end
       end,
     }
+  end
+  if opts.to then
+    fs.write(opts.to, read_all(source))
+    source = streams.source_of {}
   end
   source = source or streams.source_of { extra.text or body ~= nil and json.encode(body) or nil }
   return streams.stream(status, extra.headers or { ["content-type"] = "application/json" }, source)

@@ -143,7 +143,9 @@ end
 
 local function sleep_until_change(self)
   local seconds = pause(self)
-  if seconds == 0 then
+  if self.advancing then
+    seconds = nil -- who advances tells of it
+  elseif seconds == 0 then
     return task.sleep(0)
   end
   local waiter = channel.channel(1)

@@ -59,8 +59,9 @@ end
 
 local function fail(self, err)
   if type(err) == "table" and (err.kind == "cancelled" or err.kind == "unsupported") then
-    if err.kind == "cancelled" then
-      error(err, 0) -- it is the task that made up for the time who is told to end
+    if err.kind == "cancelled" then -- a wait of the task's own, in the program: it is the task that is to end
+      finish(self, 128 + KILL)
+      error(err, 0)
     end
     self.on_unsupported(err)
     return finish(self, 127)

@@ -1,9 +1,7 @@
 -- docker/simulate/view.lua: what a simulated engine tells of its containers.
 -- SPDX-License-Identifier: MIT
-local base64 = require "ctz.base64"
 local create = require "ctz.docker.simulate.create"
 local engines = require "ctz.docker.simulate.engine"
-local files_of = require "ctz.docker.simulate.files"
 local health = require "ctz.docker.simulate.health"
 local images = require "ctz.docker.simulate.images"
 local json = require "ctz.json"
@@ -368,26 +366,6 @@ function view.resize(engine, query, id)
   return 200
 end
 
-local FOLDER_MODE <const>, FILE_MODE <const> = 0x80000000 | 493, 420 -- Go's os.FileMode: rwxr-xr-x, rw-r--r--
-
--- HEAD only: whether a path is there. What is in it would need a tar stream.
-function view.has_path(engine, query, id)
-  local container = engine:container(id)
-  local path = files_of.resolve(query.path, "/")
-  local content = container.files:get(path)
-  if content == nil then
-    refuse(404, "Could not find the file %s in container %s", query.path, id)
-  end
-  local stat = json.encode {
-    name = path:match "[^/]+$" or "/",
-    size = content ~= true and #content or 4096,
-    mode = content == true and FOLDER_MODE or FILE_MODE,
-    mtime = stamp(container.created),
-    linkTarget = "",
-  }
-  return 200, nil, { headers = { ["x-docker-container-path-stat"] = base64.encode(stat) } }
-end
-
 -- --- commit ------------------------------------------------------------------------------------
 
 local function apply_change(config, change)
@@ -408,24 +386,25 @@ local function apply_change(config, change)
   elseif word == "EXPOSE" then
     config.ExposedPorts = config.ExposedPorts or {}
     config.ExposedPorts[rest:find "/" and rest or rest .. "/tcp"] = json.object {}
+  elseif (" ONBUILD STOPSIGNAL VOLUME HEALTHCHECK "):find(" " .. word .. " ", 1, true) then
+    engines.unsupported(("the change %q"):format(change))
   else
-    engines.unsupported(("the change %q of a commit"):format(change))
+    refuse(400, "%s is not a valid change command", word)
   end
 end
 
+view.apply_change = apply_change
+
 function view.commit(engine, query)
   local container = engine:container(query.container)
-  local name = query.repo and query.repo ~= "" and query.repo .. (query.tag and ":" .. query.tag or "")
-  local image = images.add(engine, name or "committed:" .. container.id, {
+  local name = query.repo and query.repo ~= "" and query.repo .. (query.tag and ":" .. query.tag or "") or nil
+  local image = images.add(engine, name, {
     files = container.files:flatten(),
     programs = container.image.programs,
     is_known = container.image.is_known,
     parent = container.image.id,
     comment = query.comment,
   })
-  if not name then
-    engine.tags["committed:" .. container.id] = nil
-  end
   image.config = json.decode(json.encode(container.config))
   image.config.Hostname = ""
   image.is_known = container.image.is_known
