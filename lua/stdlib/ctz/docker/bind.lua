@@ -1,6 +1,6 @@
 -- docker/bind.lua: functions that take a client first become the functions of one client.
 -- SPDX-License-Identifier: MIT
-local mark = require "ctz.docker.mark"
+local marked = require "ctz.docker.marked"
 
 local rawset, setmetatable = rawset, setmetatable
 
@@ -13,7 +13,7 @@ local function bind(functions, client)
         return nil
       end
       local function bound(...)
-        return mark(client, fn(client, ...))
+        return marked(client, fn, ...)
       end
       rawset(self, name, bound)
       return bound

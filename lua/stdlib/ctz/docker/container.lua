@@ -1,6 +1,6 @@
 -- docker/container.lua: the object that stands for a container.
 -- SPDX-License-Identifier: MIT
-local mark = require "ctz.docker.mark"
+local marked = require "ctz.docker.marked"
 local table_of = require("ctz.docker.values").table_of
 local units = require "ctz.docker.units"
 
@@ -18,7 +18,7 @@ for name in
 ]]):gmatch "%S+"
 do
   METHODS[name] = function(self, ...)
-    return mark(self.client, require("ctz.docker.containers")[name](self.client, self, ...))
+    return marked(self.client, require("ctz.docker.containers")[name], self, ...)
   end
 end
 

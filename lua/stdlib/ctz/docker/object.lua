@@ -3,7 +3,7 @@
 local check = require("ctz.docker.options").check
 local escape = require("ctz.docker.client").escape
 local host = require "ctz.core.host"
-local mark = require "ctz.docker.mark"
+local marked = require "ctz.docker.marked"
 local new_error = require("ctz.core.task").error
 local table_of = require("ctz.docker.values").table_of
 
@@ -132,7 +132,7 @@ local function class(name, functions, words)
   local methods = {}
   for verb in words:gmatch "%S+" do
     methods[verb] = function(self, ...)
-      return mark(self.client, functions[verb](self.client, self, ...))
+      return marked(self.client, functions[verb], self, ...)
     end
   end
   return function(client, fields)

@@ -46,6 +46,7 @@ local steps <const> = {
   { 'd.images.load(folder .. "/none.tar")', "load images from FOLDER/none.tar" },
   { 'd.images.import(folder .. "/none.tar", {name="planned:1"})', "import FOLDER/none.tar as planned:1" },
   { 'd.images.save(i, {to=folder .. "/planned.tar"})', "save image IMAGE as FOLDER/planned.tar" },
+  { 'd.build{dockerfile="FROM scratch\\nLABEL a=b", tags="planned:1"}', "build an image planned:1" },
   { 'd.system.prune{what={"build_cache"}}', "remove what no build uses of the build cache" },
   { 'd.manage{operation="stop", container=c}', "stop container RUNNING" },
   -- What a plan gave can be used further, as if it had been made.
