@@ -3,6 +3,7 @@
 local ctz = require "ctz"
 local engine = require "tests.lua.support.docker"
 local program = require "tests.lua.support.program"
+local programs = require "tests.lua.support.programs"
 
 local docker, folder
 
@@ -264,10 +265,26 @@ RUN for i in $(seq 30); do echo line $i; done; sleep 0.3; echo last words >&2; s
       assert.equal(folder .. "/big", err.target)
     end)
 
-    it("ends when its time is over, and the engine with it", function()
-      write { Dockerfile = from "RUN sleep 600\n" }
-      local err = failure(with { context = folder, timeout = 3, network = "host" })
+    it("ends when it is cancelled or its time is over, and on the engine too", function()
+      local seconds = ("6%d7"):format(programs.self())
+      write { Dockerfile = from("RUN sleep " .. seconds .. "\n") }
+      local function runs()
+        return #programs.with(seconds) > 0
+      end
+      local function wait_until(wanted)
+        while runs() ~= wanted do
+          ctz.sleep(0.05)
+        end
+      end
+      local task = ctz.spawn(function()
+        build(with { context = folder })
+      end, { background = true })
+      wait_until(true)
+      task:cancel()
+      wait_until(false)
+      local err = failure(with { context = folder, timeout = 0.5, network = "host" })
       assert.equal("timeout", err.kind)
+      wait_until(false)
     end)
   end)
 end
