@@ -82,13 +82,20 @@ local function ignore_file(folder, found)
 end
 
 -- The classic builder reads the .dockerignore of the stream too, and takes the Dockerfile and
--- .dockerignore away when it names them. So one that stands in for another file says so.
-local function ignore_for_classic(file, name, made_up)
-  if not made_up then
-    return file and file.is_own and file.text or nil
+-- .dockerignore away when it names them. So one that stands in for another file says so, and names
+-- itself when the folder has none.
+local function ignore_for_classic(root, file, name, made_up)
+  if not made_up and not (file and file.is_own) then
+    return nil
   end
-  local lines = { file and file.text or IGNORE, name, "" }
-  return concat(lines, "\n")
+  local lines = { file and file.text or "" }
+  if made_up then
+    lines[#lines + 1] = name
+  end
+  if not fs.exists(path.join(root, IGNORE)) then
+    lines[#lines + 1] = IGNORE
+  end
+  return concat(lines, "\n") .. "\n"
 end
 
 -- --- both --------------------------------------------------------------------------------------
@@ -115,7 +122,7 @@ function Plan:open(is_classic)
   if not self.root then
     return core.open { extra = extra }
   end
-  local text = is_classic and ignore_for_classic(self.file, self.name, self.made_up)
+  local text = is_classic and ignore_for_classic(self.root, self.file, self.name, self.made_up)
   if text then
     extra[#extra + 1] = { path = IGNORE, text = text, mode = MODE }
   end
