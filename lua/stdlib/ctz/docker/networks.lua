@@ -4,10 +4,11 @@
 local check = require("ctz.docker.options").check
 local labels = require "ctz.docker.labels"
 local object = require "ctz.docker.object"
+local sheltered = require "ctz.docker.sheltered"
 local table_of = require("ctz.docker.values").table_of
 local units = require "ctz.docker.units"
 
-local ipairs, next, pairs = ipairs, next, pairs
+local error, ipairs, next, pairs, pcall = error, ipairs, next, pairs, pcall
 local sort = table.sort
 
 local networks = {}
@@ -274,14 +275,22 @@ function networks.create(client, name, opts)
   end
   body.Labels = labels.merge("network", object.map_of(opts.labels))
   body.CheckDuplicate = not client:at_least("1.44", op) or nil -- later ones always do
-  local answer = client:call("POST", "/networks/create", {
-    op = op,
-    target = "network " .. name,
-    timeout = opts.timeout,
-    json = body,
-  })
-  object.warn(answer.Warning)
-  return networks.get(client, answer.Id)
+  -- Either the caller gets it, also when it is cancelled meanwhile, or there is none.
+  return sheltered(function()
+    local answer = client:call("POST", "/networks/create", {
+      op = op,
+      target = "network " .. name,
+      timeout = opts.timeout,
+      json = body,
+    })
+    object.warn(answer.Warning)
+    local ok, network = pcall(networks.get, client, answer.Id)
+    if not ok then
+      pcall(client.call, client, "DELETE", "/networks/" .. answer.Id, {})
+      error(network, 0)
+    end
+    return network
+  end)
 end
 
 -- --- changing ----------------------------------------------------------------------------------

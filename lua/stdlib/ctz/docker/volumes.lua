@@ -4,6 +4,7 @@
 local check = require("ctz.docker.options").check
 local merge_labels = require("ctz.docker.labels").merge
 local object = require "ctz.docker.object"
+local sheltered = require "ctz.docker.sheltered"
 local table_of = require("ctz.docker.values").table_of
 local units = require "ctz.docker.units"
 
@@ -158,17 +159,21 @@ function volumes.create(client, name, opts)
       planned = true,
     })
   end
-  return volume_of(client, (client:call("POST", "/volumes/create", {
-    op = op,
-    target = name and "volume " .. name,
-    timeout = opts.timeout,
-    json = {
-      Name = name or "",
-      Driver = opts.driver,
-      DriverOpts = object.map_of(opts.options),
-      Labels = merge_labels("volume", object.map_of(opts.labels)),
-    },
-  })))
+  local body = {
+    Name = name or "",
+    Driver = opts.driver,
+    DriverOpts = object.map_of(opts.options),
+    Labels = merge_labels("volume", object.map_of(opts.labels)),
+  }
+  -- The caller gets it also when it is cancelled meanwhile.
+  return sheltered(function()
+    return volume_of(client, (client:call("POST", "/volumes/create", {
+      op = op,
+      target = name and "volume " .. name,
+      timeout = opts.timeout,
+      json = body,
+    })))
+  end)
 end
 
 --- ctz.docker.volumes.remove(volume, opts?) -> true

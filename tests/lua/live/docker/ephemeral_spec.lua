@@ -142,6 +142,38 @@ describe("a container #live", function()
     end)
   end
 
+  it("is made or not, as networks and volumes are, when its maker is cancelled at any moment", function()
+    local prefix = engine.name "made"
+    local numbers = {}
+    for i = 1, POINTS do
+      numbers[i] = i
+    end
+    ctz.map(numbers, function(i)
+      local name = ("%s-%d"):format(prefix, i)
+      local task = ctz.spawn(function()
+        ctz.try(function()
+          local network = docker.networks.create(name)
+          ctz.defer(function()
+            docker.networks.remove(network)
+          end)
+          local volume = docker.volumes.create(name)
+          ctz.defer(function()
+            docker.volumes.remove(volume)
+          end)
+          ctz.sleep(60)
+        end)
+      end)
+      ctz.sleep(math.random() * LATEST_S / 2)
+      task:cancel()
+      ctz.try(task.await, task)
+    end, { jobs = 4 })
+    for _, list in ipairs { docker.networks.list(), docker.volumes.list() } do
+      for _, object in ipairs(list) do
+        assert.falsy(object.name:find(prefix, 1, true), object.name)
+      end
+    end
+  end)
+
   it("leaves nothing when the cancel comes while the engine makes it #real", function()
     local proxy <close> = faults.before(engine.socket(), { match = "POST .*/containers/create", delay = 0.5 })
     local name = engine.name()

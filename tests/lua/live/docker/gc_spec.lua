@@ -274,6 +274,25 @@ describe("ctz gc #live", function()
     api("DELETE", "/images/ctz-test/committed")
   end)
 
+  it("touches no container whose image is gone, which could tell whether ctz made it", function()
+    local good = dead_labels()
+    local base = foreign(engine.name "base", {})
+    api("POST", "/commit?repo=ctz-test/gone&container=" .. base)
+    local orphan = foreign(engine.name "orphan", with(good, { ["ctz.object"] = OBJECT }), "ctz-test/gone")
+    api("DELETE", "/images/ctz-test/gone?force=1")
+    local is_kept = exists("image", api("GET", "/containers/" .. orphan .. "/json").Image) -- containerd's store
+    local report = gc_json()
+    if is_kept then
+      assert.equal(orphan, report.removed[1].name)
+    else
+      assert.equal(0, #report.removed)
+      assert.truthy(report.left[1].reason:find("its image is gone", 1, true))
+      assert.is_true(exists("container", orphan))
+      remove(orphan)
+    end
+    remove(base)
+  end)
+
   it("leaves a network that somebody's container uses, and says so", function()
     local name = engine.name "dead"
     kill(start(("ctz.docker.networks.create %q"):format(name)))
