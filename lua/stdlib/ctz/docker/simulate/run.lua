@@ -3,7 +3,7 @@
 local processes = require "ctz.docker.simulate.process"
 local programs = require("ctz.docker.simulate.programs").programs
 local shell = require "ctz.docker.simulate.shell"
-local unsupported = require("ctz.docker.simulate.programs").unsupported
+local unsupported = require("ctz.docker.simulate.program_options").unsupported
 
 local ipairs, math, pairs, type = ipairs, math, pairs, type
 local sort = table.sort

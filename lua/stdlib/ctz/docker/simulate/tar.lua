@@ -2,7 +2,7 @@
 -- SPDX-License-Identifier: MIT
 -- Source: POSIX ustar and pax; the long names of GNU. Files and folders only: ours have no links, modes or
 -- owners.
-local unsupported = require("ctz.docker.simulate.programs").unsupported
+local unsupported = require("ctz.docker.simulate.program_options").unsupported
 
 local ipairs, math, tonumber, tostring = ipairs, math, tonumber, tostring
 local concat = table.concat

@@ -1,6 +1,6 @@
 -- docker/simulate/shell/expand.lua: words of the simulated shell as texts.
 -- SPDX-License-Identifier: MIT
-local unsupported = require("ctz.docker.simulate.programs").unsupported
+local unsupported = require("ctz.docker.simulate.program_options").unsupported
 
 local error, ipairs, math, tonumber, tostring = error, ipairs, math, tonumber, tostring
 local concat = table.concat

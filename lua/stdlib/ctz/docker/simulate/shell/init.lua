@@ -6,7 +6,7 @@ local open = require("ctz.docker.simulate.programs").open
 local parse = require "ctz.docker.simulate.shell.parse"
 local processes = require "ctz.docker.simulate.process"
 local streams = require "ctz.docker.simulate.streams"
-local unsupported = require("ctz.docker.simulate.programs").unsupported
+local unsupported = require("ctz.docker.simulate.program_options").unsupported
 
 local error, getmetatable, ipairs, pcall, setmetatable = error, getmetatable, ipairs, pcall, setmetatable
 local tonumber, type = tonumber, type

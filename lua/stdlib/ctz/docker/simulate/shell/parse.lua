@@ -4,7 +4,7 @@
 -- Lists, pipelines, && || & !, ( ) { }, if, while, until, for, redirections, quotes and expansions. What
 -- else a real shell knows (functions, case, here documents, patterns of file names) raises unsupported.
 -- A word is a list of parts {kind=, quoted=, ...}; kind: text, variable, arithmetic, command.
-local unsupported = require("ctz.docker.simulate.programs").unsupported
+local unsupported = require("ctz.docker.simulate.program_options").unsupported
 
 local error, ipairs, tonumber = error, ipairs, tonumber
 local find, match, sub = string.find, string.match, string.sub
