@@ -100,6 +100,7 @@ function client:attach(repo, reference, opts) end
 ---@class ctz.registry.Client.blob.opts
 ---@field size? ctz.bytes  as the descriptor has it
 ---@field offset? ctz.bytes  the first byte to read, default 0
+---@field chunks? boolean  true: for ctz.registry.copy, which checks the digest itself
 
 ---A reader of a blob's bytes as they are stored; nothing is asked before the first read(). Size and digest are checked on the way; a reader that begins later checks its size only.
 ---@param repo string

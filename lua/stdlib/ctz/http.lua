@@ -180,6 +180,14 @@ function Stream:read(n, opts)
   return take(self, pcall(self.exchange.read, self.exchange, n, opts))
 end
 
+-- The same as stream:read() as a chunk (host/chunk.h), for another room.
+function Stream:chunk()
+  if self.ended then
+    return nil
+  end
+  return take(self, pcall(self.exchange.chunk, self.exchange))
+end
+
 local function next_chunk(self)
   if self.ended then
     return nil

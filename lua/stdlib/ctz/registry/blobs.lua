@@ -121,6 +121,7 @@ end
 
 local function take(self, chunk)
   if self.skip > 0 then
+    chunk = type(chunk) == "string" and chunk or chunk:text()
     local passed = #chunk < self.skip and #chunk or self.skip
     self.skip = self.skip - passed
     chunk = chunk:sub(passed + 1)
@@ -153,7 +154,7 @@ function Blob:read()
       if not self.stream then
         open(self)
       end
-      return self.stream:read()
+      return self.chunks and self.stream:chunk() or not self.chunks and self.stream:read() or nil
     end)
     if not ok then
       local known = type(chunk) == "table" and chunk.op == self.context.op
@@ -193,6 +194,7 @@ Blob.__close = Blob.close
 --- @param digest string
 --- @param opts.size? ctz.bytes  as the descriptor has it
 --- @param opts.offset? ctz.bytes  the first byte to read, default 0
+--- @param opts.chunks? boolean  true: for ctz.registry.copy, which checks the digest itself
 --- @return ctz.registry.Blob
 --- @error usage  it is no digest, or of an algorithm that is not computed here
 --- @example local client = ctz.registry.connect("127.0.0.1:1")
@@ -200,7 +202,7 @@ Blob.__close = Blob.close
 --- Api: OCI distribution-spec, end-2
 local function blob(self, repo, digest, opts)
   local op <const> = "registry.client.blob"
-  opts = check(op, opts, { size = "count", offset = "count" })
+  opts = check(op, opts, { size = "count", offset = "count", chunks = "boolean" })
   local context = context_of(self, op, repo, digest, "pull")
   local algorithm = digest:match "^[^:]+"
   local offset = opts.offset or 0
@@ -210,7 +212,8 @@ local function blob(self, repo, digest, opts)
   end
   return setmetatable({
     client = self, context = context, digest = digest, algorithm = algorithm, size = opts.size, offset = offset,
-    hash = offset == 0 and running or nil, skip = 0, breaks = 0, break_at = 0, break_s = monotonic(),
+    chunks = opts.chunks, hash = offset == 0 and not opts.chunks and running or nil,
+    skip = 0, breaks = 0, break_at = 0, break_s = monotonic(),
   }, Blob)
 end
 

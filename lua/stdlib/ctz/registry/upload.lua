@@ -292,6 +292,7 @@ local function fill(state, size)
     if not piece then
       break
     end
+    piece = type(piece) == "string" and piece or piece:text() -- a chunk of another room
     parts[#parts + 1], length = piece, length + #piece
   end
   local text = concat(parts)
