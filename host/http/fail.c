@@ -223,6 +223,7 @@ void ctz_http_fail_curl(struct ctz_http_request *request, CURLcode code)
                               request->connect_timeout_s > 0 ? request->connect_timeout_s : 30);
         break;
     case CURLE_ABORTED_BY_CALLBACK: // on_pass: libcurl was about to send it again
+    case CURLE_SEND_FAIL_REWIND:    // the same, of a body that cannot be sent again
     case CURLE_GOT_NOTHING:
     case CURLE_SEND_ERROR:
     case CURLE_RECV_ERROR:
