@@ -11,7 +11,6 @@ local http_core = require "ctz.core.http"
 local json = require "ctz.json"
 local monotonic = require("ctz.time").monotonic
 local secret = require "ctz.secret"
-local task = require "ctz.core.task"
 local transport = require "ctz.registry.transport"
 local urls = require "ctz.registry.url"
 
@@ -161,12 +160,13 @@ local function ask(self, url, options, policy)
   end
   for try = 1, TRIES do
     local ok, answer = pcall(transport.send, url, options, policy)
-    if not ok and (type(answer) ~= "table" or not answer.retryable or try == TRIES) then
-      error(failure.of_transport(answer, policy.context, "the token server " .. urls.shown(url)), 0)
-    elseif ok and (not failure.busy[answer.status] or try == TRIES) then
+    local again = try < TRIES and (ok and failure.busy[answer.status] or not ok and type(answer) == "table"
+      and answer.retryable) and self.pace:take_breath(try)
+    if ok and not again then
       return answer
+    elseif not again then
+      error(failure.of_transport(answer, policy.context, "the token server " .. urls.shown(url)), 0)
     end
-    task.sleep(self.pace:pause_of(nil))
   end
 end
 

@@ -7,7 +7,6 @@ local hash = require "ctz.hash"
 local monotonic = require("ctz.time").monotonic
 local new_error = require("ctz.core.task").error
 local number_of = require("ctz.registry.client").number_of
-local task = require "ctz.core.task"
 
 local error, pcall, setmetatable, tonumber, type = error, pcall, setmetatable, tonumber, type
 
@@ -98,15 +97,14 @@ local function go_on(self, err)
     self.breaks = 0
   end
   self.breaks, self.break_at, self.break_s = self.breaks + 1, self.offset, now
-  local pause = self.client.pace:pause_of(nil)
-  if type(err) ~= "table" or not err.retryable or self.breaks > BREAKS or pause > task.remaining() then
+  if type(err) ~= "table" or not err.retryable or self.breaks > BREAKS
+    or not self.client.pace:take_breath(self.breaks) then
     if type(err) == "table" and err.kind then
       err.attempts = self.breaks
     end
     self.ended = true
     error(err, 0)
   end
-  self.client.pace:slow_down(pause)
 end
 
 local function finish(self)

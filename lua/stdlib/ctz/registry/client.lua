@@ -163,7 +163,7 @@ local function pause_before(self, try, asked, repeatable)
   if try >= TRIES or not repeatable or asked and asked > LONGEST_WAIT_S then
     return nil
   end
-  local pause = self.pace:pause_of(asked)
+  local pause = self.pace:pause_of(asked, try)
   return pause <= task.remaining() and pause or nil
 end
 

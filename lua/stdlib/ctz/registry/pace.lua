@@ -9,9 +9,9 @@ local task = require "ctz.core.task"
 local setmetatable = setmetatable
 local max, min, random = math.max, math.min, math.random
 
-local FIRST_S <const>, LONGEST_S <const> = 0.5, 30 -- of our own pauses
+local FIRST_S <const>, LONGEST_S <const> = 0.25, 30 -- of our own pauses
 local SHOWN_S <const> = 2 -- longer ones are told
-local CALM <const> = 5 -- answers after which the next pause is shorter again
+local FORGET_S <const> = 60 -- after which a busy registry is one like others
 
 local Pace = {}
 Pace.__index = Pace
@@ -65,35 +65,52 @@ function Pace:enter()
   return permit:hand_on()
 end
 
--- The registry is busy: seconds that all wait, at least as long as it asked. Full jitter between half
--- and all of an exponential step.
-function Pace:pause_of(asked)
+-- Full jitter between half and all of an exponential step.
+local function step_of(exponent)
+  return min(LONGEST_S, FIRST_S * 2 ^ exponent) * (0.5 + random() / 2)
+end
+
+-- Seconds before the next try of a request: at least as long as the registry asked, and as long as it was
+-- found busy by others.
+function Pace:pause_of(asked, try)
   local load = self.load
-  local step = min(LONGEST_S, FIRST_S * 2 ^ load.level)
-  local pause = step * (0.5 + random() / 2)
+  if monotonic() - load.until_at > FORGET_S then
+    load.level = 0
+  end
+  local pause = step_of(max(try - 1, load.level))
   return asked and max(pause, asked * (1 + random() / 20)) or pause
 end
 
+-- The registry is busy: nobody asks it for so long. What several tasks hear at the same time counts once.
 function Pace:slow_down(pause)
-  local load = self.load
-  load.level, load.calm = min(load.level + 1, 8), 0
-  load.until_at = max(load.until_at, monotonic() + pause)
+  local load, now = self.load, monotonic()
+  if load.until_at <= now then
+    load.level = min(load.level + 1, 8)
+  end
+  load.until_at = max(load.until_at, now + pause)
   if pause >= SHOWN_S then
     log.info(("the registry %s is busy: the next request goes in %.0f s"):format(self.name, pause))
   end
 end
 
 function Pace:answered()
-  local load = self.load
-  load.calm = load.calm + 1
-  if load.level > 0 and load.calm >= CALM then
-    load.level, load.calm = load.level - 1, 0
+  self.load.level = self.load.level // 2
+end
+
+-- Waits before the n-th try to take up what broke; no concern of others. False when the deadline is
+-- nearer.
+function Pace:take_breath(try) -- luacheck: ignore 212
+  local pause = step_of(try - 1)
+  if pause > task.remaining() then
+    return false
   end
+  task.sleep(pause)
+  return true
 end
 
 -- new(name, {rps =, connections =})
 local function new(name, opts)
-  local load = loads[name] or { level = 0, calm = 0, until_at = 0, lists = channels.channel(1) }
+  local load = loads[name] or { level = 0, until_at = 0, lists = channels.channel(1) }
   loads[name] = load
   return setmetatable({
     name = name,

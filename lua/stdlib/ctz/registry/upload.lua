@@ -231,16 +231,16 @@ end
 
 -- --- chunks ------------------------------------------------------------------------------------
 
-local function is_retryable(err)
-  return type(err) == "table" and err.retryable and task.remaining() > 0
+-- May the registry have got what was sent? Whether it may be sent again is asked of the registry.
+local function is_lost(err)
+  return type(err) == "table" and (err.kind == "unreachable" or err.kind == "timeout") and task.remaining() > 0
 end
 
 local function stall(self, context, state, err)
   state.stalls = state.stalls + 1
-  if state.stalls > STALLS then
+  if state.stalls > STALLS or not self.pace:take_breath(state.stalls) then
     error(err or failure.make("protocol", context, ("the upload does not get beyond byte %d"):format(state.stored)), 0)
   end
-  self.pace:slow_down(min(self.pace:pause_of(nil), max(task.remaining(), 0)))
 end
 
 local function ask_again(self, context, state, err)
@@ -261,7 +261,7 @@ local function patch(self, context, state, chunk, first, from)
     headers = { ["Content-Type"] = "application/octet-stream", ["Content-Range"] = ("%d-%d"):format(from, last) },
   })
   if not ok then
-    if not is_retryable(answer) then
+    if not is_lost(answer) then
       error(answer, 0)
     end
     return ask_again(self, context, state, answer)
@@ -301,11 +301,13 @@ local function fill(state, size)
 end
 
 -- The registry has less than what was read already: the source is opened anew.
-local function go_back(context, state, source, stored)
+local function go_back(self, context, state, source, stored)
+  state.stored = stored
+  stall(self, context, state)
   if not source.repeatable then
     refuse(context, "unsupported", "the registry wants byte %d again, and what is sent can be read only once", stored)
   end
-  state.next_piece, state.rest, state.stored = source.open(stored), nil, stored
+  state.next_piece, state.rest = source.open(stored), nil
   state.sum = nil -- the digest was known, else it could not be opened again
 end
 
@@ -316,10 +318,10 @@ local function send_chunk(self, context, state, source, chunk)
     local stored = patch(self, context, state, chunk, first, state.stored)
     if stored > behind then
       refuse(context, "protocol", "the registry has %d bytes, %d were sent", stored, behind)
-    elseif stored > state.stored then
-      state.stalls = 0
     elseif stored < first then
-      return go_back(context, state, source, stored)
+      return go_back(self, context, state, source, stored)
+    elseif stored > state.most then
+      state.most, state.stalls = stored, 0
     end
     state.stored = stored
   end
@@ -351,7 +353,7 @@ local function close_session(self, context, state)
       return
     end
     local err = not ok and answer or self:refusal(answer, context)
-    if ok and not failure.busy[answer.status] or not ok and not is_retryable(err) then
+    if ok and not failure.busy[answer.status] or not ok and not is_lost(err) then
       error(err, 0)
     end
     stall(self, context, state, err)
@@ -394,7 +396,7 @@ end
 local function put_chunks(self, context, source, session)
   for try = 1, 2 do
     local state = {
-      session = session or open_session(self, context), stored = 0, stalls = 0, next_piece = source.open(0),
+      session = session or open_session(self, context), stored = 0, most = 0, stalls = 0, next_piece = source.open(0),
       sum = not context.digest and hash.new(source.algorithm) or nil,
     }
     local ok, err = pcall(send_all_chunks, self, context, state, source)
@@ -434,7 +436,7 @@ local function put_whole(self, context, source, session, verify)
     return true
   end
   local err = not ok and answer or self:refusal(answer, context)
-  local again = not ok and is_retryable(err) or ok and may_work_in_chunks(answer.status) and err.kind ~= "digest"
+  local again = not ok and is_lost(err) or ok and may_work_in_chunks(answer.status) and err.kind ~= "digest"
   if not again then
     error(err, 0)
   elseif blobs.size_in(self, context) then
