@@ -27,6 +27,7 @@ local setmetatable, tonumber, type = setmetatable, tonumber, type
 local TRIES <const> = 5
 local LONGEST_WAIT_S <const> = 300 -- a registry that asks for more gets an error instead
 local IDLE_S <const> = 60
+local PROBE_S <const> = 10 -- a registry of this machine that does not answer TLS in that time speaks none
 local WARNING_BYTES <const> = 4096
 local ROUNDS <const> = 3 -- of one request: without a token, with one, with a wider one
 local DRY_RUN <const> = host_core.mode().dry_run
@@ -54,13 +55,13 @@ end
 -- Is it worth asking a registry of this machine by http after https went wrong like this?
 local function speaks_no_tls(err)
   return type(err) == "table" and not (err.code and err.code:find "^CERT_")
-    and (err.kind == "unreachable" or err.kind == "protocol")
+    and (err.kind == "unreachable" or err.kind == "protocol" or err.kind == "timeout" and task.remaining() > 0)
 end
 
 local function probe(self, scheme, context)
   local url = urls.parse(("%s://%s/v2/"):format(scheme, self.authority))
-  return pcall(transport.send, url, { method = "GET", tls = scheme == "https" and self.tls or nil, timeout = IDLE_S,
-    redirects = 0 }, { secure = false, private = true, context = context })
+  return pcall(transport.send, url, { method = "GET", tls = scheme == "https" and self.tls or nil, timeout = PROBE_S },
+    { secure = false, private = true, context = context })
 end
 
 local function find_scheme(self, context)
@@ -138,7 +139,7 @@ local function ask(self, method, path, opts)
   local own = urls.same_origin(url, origin)
   for round = 1, ROUNDS do
     local settings = options_of(self, method, opts)
-    settings.tls = own and self.policy.tls or nil
+    settings.tls = own and self.policy.tls or not own and hosts.tls_of(urls.authority_of(url)) or nil
     local used = own and self.auth:apply(settings, opts.scopes, opts)
     local answer = transport.send(url, settings, policy)
     if answer.status ~= 401 or not own or not urls.same_origin(answer.at, origin) or round == ROUNDS
@@ -223,7 +224,7 @@ function Client:refusal(answer, opts, facts)
   return failure.of_answer(answer, opts, facts)
 end
 
--- client:request(method, path, opts) -> answer {status, headers, body, at}
+-- client:request(method, path, opts) -> answer {status, headers, body, at, tries}
 -- opts: op, target (for errors); scopes = {"repository:name:pull"}; ok = {[404] = true} or "any": statuses
 -- that are answers; headers, body | make_body, length, max_bytes, compressed, stream, timeout; url
 -- (parsed) instead of path; retry = false: it is sent once; pushes, repo, hint: for hints.
@@ -231,6 +232,7 @@ function Client:request(method, path, opts)
   opts.scopes = opts.scopes or {}
   local answer, asked, tries = ask_often(self, method, path, opts)
   local status = answer.status
+  answer.tries = tries
   if status >= 200 and status < 300 or opts.ok == "any" or opts.ok and opts.ok[status] then
     return answer
   end

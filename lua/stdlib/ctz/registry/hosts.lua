@@ -10,10 +10,10 @@ local error, ipairs, pairs, pcall, type = error, ipairs, pairs, pcall, type
 local concat = table.concat
 
 -- api: the host that speaks the API; library: where single names are; page: most names of one page;
--- catalog: why it is refused; anonymous_mount: false when that is; chunk: most bytes of one PATCH;
--- fresh: credentials live for hours only; login: how to get some;
--- realms: other hosts that may be told the password; create: a push needs the repository to exist;
--- quota: the repository whose manifest tells how many pulls are left.
+-- catalog: why it is refused; chunk: most bytes of one PATCH; fresh: credentials live for hours only, so a
+-- helper is asked again; login: how to get some; realms: other hosts that may be told the password;
+-- create: a push needs the repository to exist; quota: the repository whose manifest tells how many pulls
+-- are left.
 local types <const> = {
   dockerhub = {
     api = "registry-1.docker.io", library = "library/", realms = { ["auth.docker.io"] = true },
@@ -28,7 +28,7 @@ local types <const> = {
   gcr = { login = "gcloud auth configure-docker, or docker-credential-gcr" },
   harbor = {},
   ghcr = { chunk = 4 << 20, catalog = "ghcr.io does not list its repositories" },
-  quay = { anonymous_mount = false, page = 100 },
+  quay = { page = 100 },
   gitlab = { realms = { ["gitlab.com"] = true }, catalog = "GitLab does not list its repositories" },
   generic = {},
 }

@@ -16,8 +16,8 @@ local FORGET_S <const> = 60 -- after which a busy registry is one like others
 local Pace = {}
 Pace.__index = Pace
 
--- What several clients of one registry have in common, while one of them is used: how busy it is, and
--- the turn of who changes a list of referrers that only clients keep.
+-- What several clients of one registry have in common, while one of them is used: how busy it is, the turn
+-- of who changes a list of referrers that only clients keep, and the turns of who sends a blob.
 local loads = setmetatable({}, { __mode = "v" })
 
 local Permit = {
@@ -65,6 +65,17 @@ function Pace:enter()
   return permit:hand_on()
 end
 
+-- The turn to send one blob, and whether somebody else may have sent it just now: distribution 2 loses
+-- blobs that are written twice at the same time.
+function Pace:turn_for(blob)
+  local uploads = self.load.uploads
+  local turn = uploads[blob]
+  local was_there = turn ~= nil
+  turn = turn or channels.channel(1)
+  uploads[blob] = turn
+  return hold(turn), was_there
+end
+
 -- Full jitter between half and all of an exponential step.
 local function step_of(exponent)
   return min(LONGEST_S, FIRST_S * 2 ^ exponent) * (0.5 + random() / 2)
@@ -110,7 +121,9 @@ end
 
 -- new(name, {rps =, connections =})
 local function new(name, opts)
-  local load = loads[name] or { level = 0, until_at = 0, lists = channels.channel(1) }
+  local load = loads[name] or {
+    level = 0, until_at = 0, lists = channels.channel(1), uploads = setmetatable({}, { __mode = "v" }),
+  }
   loads[name] = load
   return setmetatable({
     name = name,

@@ -63,7 +63,7 @@ local function put(self, context, bytes, value, media_type)
   end
   local descriptor = { mediaType = media_type, digest = digest, size = #bytes }
   local headers = { ["Content-Type"] = media_type }
-  headers["If-Match"], headers["If-None-Match"] = context.if_match, context.if_none_match
+  headers["If-Match"] = context.if_match
   local answer = self:request("PUT", context.path, copy_of(context, {
     body = bytes, headers = headers, pushes = true,
   }))

@@ -73,7 +73,13 @@ end
 
 -- --- removal -----------------------------------------------------------------------------------
 
-local REMOVED <const> = { [200] = true, [202] = true, [204] = true }
+local removed <const> = { [200] = true, [202] = true, [204] = true }
+
+-- What is gone when it is asked for again was removed the first time.
+local function is_removed(answer)
+  return removed[answer.status] or answer.status == 404 and answer.tries > 1
+end
+
 -- Statuses by which registries say that they do not remove a tag by its name.
 local no_tags <const> = { [400] = true, [405] = true, [501] = true }
 
@@ -116,7 +122,7 @@ local function remove_by_manifest(self, context, refused)
   self:put_blob(context.repo, "{}")
   local stored = put(self, context, digest, bytes, manifests.OCI_MANIFEST)
   local tried = stored.status == 201 and remove_digest(self, context, digest) or stored
-  if not REMOVED[tried.status] then
+  if not is_removed(tried) then
     refuse(refused, self, context, "the registry does not remove a tag by its name", stored ~= tried and DELETING
       or "removing the manifest would remove its other tags too")
   end
@@ -128,18 +134,18 @@ local function remove_by_manifest(self, context, refused)
   if moved.status ~= 201 then
     refuse(moved, self, context, "the registry does not move the tag")
   end
-  local ok, removed = pcall(remove_digest, self, context, digest)
+  local ok, last = pcall(remove_digest, self, context, digest)
   if not ok then
     pcall(put, self, context, context.tag, original.bytes, original.mediaType)
-    error(removed, 0)
-  elseif not REMOVED[removed.status] then
-    give_back(removed)
+    error(last, 0)
+  elseif not is_removed(last) then
+    give_back(last)
   end
 end
 
 local function delete_tag(self, context)
   local answer = self:request("DELETE", context.path, copy_of(context, { ok = "any" }))
-  if REMOVED[answer.status] then
+  if is_removed(answer) then
     return true
   elseif not no_tags[answer.status] then
     error(self:refusal(answer, context), 0)
@@ -159,7 +165,7 @@ local function delete_manifest(self, context)
   local answer = self:request("DELETE", context.path, copy_of(context, { ok = "any" }))
   if no_tags[answer.status] then
     refuse(answer, self, context, "the registry does not remove it", DELETING)
-  elseif not REMOVED[answer.status] then
+  elseif not is_removed(answer) then
     error(self:refusal(answer, context), 0)
   end
   if type(subject) == "string" then

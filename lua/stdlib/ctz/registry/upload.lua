@@ -474,6 +474,27 @@ local function mount(self, context, from)
   return nil, session_of(self, context, answer)
 end
 
+-- Sends a blob whose digest is known; returns how it got there.
+local function send(self, context, source, opts, looks)
+  local mounted, session
+  if looks and blobs.size_in(self, context) then
+    return "exists"
+  elseif opts.mount then
+    mounted, session = mount(self, context, opts.mount)
+    if mounted then
+      return "mounted"
+    end
+  end
+  if source.size and not opts.chunked then
+    if put_whole(self, context, source, session or open_session(self, context), opts.verify) then
+      return "pushed"
+    end
+    session = nil
+  end
+  put_chunks(self, context, source, session)
+  return "pushed"
+end
+
 --- client:put_blob(repo, content, opts?) -> table, string
 --- Puts a blob into a repository and returns its descriptor {digest, size} and how: "exists", "mounted"
 --- or "pushed". It is sent in one piece, and in chunks when the registry does not take it so.
@@ -511,29 +532,12 @@ local function put_blob(self, repo, content, opts)
   if self:plans("push the blob %s", context.target) then
     return result, "pushed"
   end
-  local session
-  if source.digest then
-    if opts.check ~= false and blobs.size_in(self, context) then
-      return result, "exists"
-    end
-    local mounted
-    if opts.mount then
-      mounted, session = mount(self, context, opts.mount)
-    end
-    if mounted then
-      return result, "mounted"
-    end
+  if not source.digest then
+    put_chunks(self, context, source)
+    return { digest = context.digest, size = source.size }, "pushed"
   end
-  local whole = source.digest and source.size and not opts.chunked
-  if whole then
-    session = session or open_session(self, context)
-    if put_whole(self, context, source, session, opts.verify) then
-      return result, "pushed"
-    end
-    session = nil
-  end
-  put_chunks(self, context, source, session)
-  return { digest = context.digest, size = source.size }, "pushed"
+  local turn <close>, others = self.pace:turn_for(context.path) -- luacheck: ignore 211
+  return result, send(self, context, source, opts, opts.check ~= false or others)
 end
 
 --- client:mount_blob(repo, digest, from) -> boolean

@@ -34,6 +34,31 @@ describe("a registry on this machine #live", function()
     assert.equal("https://" .. registry.host "tls", client.url)
   end)
 
+  it("that wants a certificate gets the one of certs.d, or of the recipe", function()
+    local folder = ctz.path.dirname(registry.ca)
+    local client = registry.connect("mtls", { tls = { ca = registry.ca, cert = folder .. "/client.crt",
+      key = folder .. "/client.key" } })
+    assert.equal("registry/2.0", client:ping().version)
+    local err = failure(function()
+      return registry.connect("mtls", { tls = { ca = registry.ca } }):ping()
+    end)
+    assert.equal("auth", err.kind)
+    local config <close> = ctz.fs.tempdir()
+    local place = ("%s/containers/certs.d/%s"):format(config.path, registry.host "mtls")
+    ctz.fs.mkdir(place, { parents = true })
+    ctz.fs.copy(registry.ca, place .. "/ca.crt")
+    ctz.fs.copy(folder .. "/client.crt", place .. "/client.cert")
+    ctz.fs.copy(folder .. "/client.key", place .. "/client.key")
+    local recipe = config.path .. "/recipe.lua"
+    ctz.fs.write(recipe, ([[
+      local ctz = require "ctz"
+      print(ctz.registry.connect(%q):ping().version)
+    ]]):format(registry.host "mtls"))
+    local program = require("tests.lua.support.program").path
+    local result = ctz.process.run({ program, "run", recipe }, { env = { XDG_CONFIG_HOME = config.path } })
+    assert.equal("registry/2.0\n", result.stdout)
+  end)
+
   it("is taken as it is with tls.insecure", function()
     assert.equal("registry/2.0", registry.connect("tls", { tls = { insecure = true } }):ping().version)
   end)
