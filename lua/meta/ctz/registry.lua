@@ -68,6 +68,22 @@ function registry.reference.format(parts, opts) end
 ---@return {domain: string, path: string, tag: string?, digest: string?}
 function registry.reference.parse(text, opts) end
 
+---@class ctz.registry.retain.opts
+---@field match? string  a Lua pattern; only tags that it fits can go
+---@field newest? integer  so many tags stay
+---@field younger? ctz.seconds|string  tags younger than that stay: "30d"
+---@field by? string  what newest means: "created" (default), "semver" or "tag" (numbers in it count)
+---@field protect? string[]  these always stay: tags, with * and ? for any characters, or digests
+---@field keep_untagged? boolean  true: tags go, manifests stay under their digests
+---@field label? string  a label of the config that tells when the image was made, instead of "created"
+
+---Which tags of a repository stay and which go, as a plan: plan:show() prints it, plan:apply() does it. What newest keeps stays, and what younger keeps; so do tags that do not match, that are protected, or of which nothing tells the age or the version. With the last tag of a manifest the manifest goes, with its images and what refers to it, unless a tag that stays leads there too. Tags such as sha256-<hex>.sig go and stay with their image. plan.stays and plan.goes are lists of {tag, digest, why, created}, plan.manifests those that go, plan.bytes what they have for themselves: the registry frees it when it collects garbage.
+---@async
+---@param repo string  "HOST/NAME"
+---@param opts ctz.registry.retain.opts
+---@return ctz.registry.Plan
+function registry.retain(repo, opts) end
+
 ---@class ctz.registry.Blob
 local blob = {}
 
@@ -272,6 +288,13 @@ function client:referrers(repo, reference, opts) end
 ---@return {mediaType: string, digest: string, size: ctz.bytes}?
 function client:resolve(repo, reference, opts) end
 
+---As ctz.registry.retain, for a repository of this registry; without opts by the client's retention_policy.
+---@async
+---@param repo string
+---@param opts? table
+---@return ctz.registry.Plan
+function client:retain(repo, opts) end
+
 ---@class ctz.registry.Client.tags.opts
 ---@field page? integer  tags of one page; default 1000, or the most that the registry gives
 ---@field last? string  only tags behind this one
@@ -283,5 +306,27 @@ function client:resolve(repo, reference, opts) end
 ---@param opts? ctz.registry.Client.tags.opts
 ---@return fun(): any
 function client:tags(repo, opts) end
+
+---@class ctz.registry.Plan
+local plan = {}
+
+---@class ctz.registry.Plan.apply.opts
+---@field jobs? integer  removals at once, default 4
+---@field check? boolean  false: a failure is in the record and not raised
+---@field on_event? fun(event: {tag: string?, digest: string, state: string, why: string?})  state: removed, stays or failed
+
+---Removes what goes: tags first, then manifests that no tag needs, an index before its images. What was tagged anew since the plan was made stays. Each removal is logged, or told to opts.on_event; one that fails does not stop the others, and raises at the end, with the record as err.result. In a dry run it prints what it would remove.
+---@async
+---@param opts? ctz.registry.Plan.apply.opts
+---@return {removed: table[], stayed: table[], failed: table[], bytes: ctz.bytes, dry_run: boolean?}
+function plan:apply(opts) end
+
+---The plan as plain data, as ctz.json.encode takes it.
+---@return {repository: string, stays: table[], goes: table[], manifests: table[], bytes: ctz.bytes}
+function plan:data() end
+
+---Prints what goes, what stays, and why; as JSON with --json. Returns the plan.
+---@return ctz.registry.Plan
+function plan:show() end
 
 return registry

@@ -118,6 +118,7 @@ return {
   new = function()
     return setmetatable({}, Problems)
   end,
+  byte_less = byte_less,
   sorted_keys = sorted_keys,
   suggestion = suggestion,
 }

@@ -327,6 +327,10 @@ function fields.security_scan_enabled()
   return false
 end
 
+function Client:retain(repo, opts)
+  return require("ctz.registry.retain").of_client(self, repo, opts)
+end
+
 -- Where the operations are that other files define.
 local files <const> = {
   ping = "ping", quota = "ping", catalog = "catalog", tags = "tags", digests = "tags", delete = "tags",
