@@ -48,35 +48,42 @@ function docker.name(word)
   return ("%s-%d-%d"):format(word or "test", programs.self(), made)
 end
 
--- What carries the label ctz.run, as a list of "kind name".
+-- What carries the label ctz.run: a list of {text = "kind name", path = where it is removed}.
 local function labelled()
   local found = {}
   local filter = "filters=%7B%22label%22%3A%5B%22ctz.run%22%5D%7D" -- {"label":["ctz.run"]}
-  local function add(kind, list, name)
+  local function add(kind, list, name, path)
     for _, item in ipairs(list or {}) do
-      found[#found + 1] = kind .. " " .. name(item)
+      found[#found + 1] = { text = kind .. " " .. name(item), path = path:format(item.Id or item.Name) }
     end
   end
   add("container", docker.get("/v1.41/containers/json?all=1&" .. filter), function(item)
     return item.Names[1] or item.Id
-  end)
+  end, "/containers/%s?force=1&v=1")
   add("network", docker.get("/v1.41/networks?" .. filter), function(item)
     return item.Name
-  end)
+  end, "/networks/%s")
   local volumes = docker.get("/v1.41/volumes?" .. filter).Volumes
   add("volume", volumes ~= ctz.json.null and volumes, function(item)
     return item.Name
-  end)
+  end, "/volumes/%s?force=1")
   add("image", docker.get("/v1.41/images/json?all=1&" .. filter), function(item)
     return item.Id
-  end)
+  end, "/images/%s?force=1")
   return found
 end
 
---- Raises when something that ctz made is left on the engine. For teardown and after_each.
+--- Raises when something that ctz made is left on the engine, and removes it, so that no other spec is
+--- blamed. For teardown and after_each.
 function docker.is_clean()
-  local found = labelled()
-  assert(#found == 0, "left behind on the engine: " .. table.concat(found, ", "))
+  local texts = {}
+  for i, left in ipairs(labelled()) do
+    texts[i] = left.text
+    if not docker.is_simulated then
+      ctz.try(ctz.http.delete, "http://docker/v1.41" .. left.path, { unix_socket = docker.socket() })
+    end
+  end
+  assert(#texts == 0, "left behind on the engine: " .. table.concat(texts, ", "))
 end
 
 -- Runs tests/testbed/docker; returns what it prints.
