@@ -169,6 +169,38 @@ static const char *const inspect_examples[] = {
     NULL,
 };
 
+static const struct ctz_option tags_options[] = {
+    FLAG("digests", "with the digest that each tag points to"),
+    TEXT("match", "PATTERN", "only tags that the Lua pattern fits"),
+    CHOICE("tls-verify", "true|false", "false: take any certificate of this registry"),
+    FLAG("json", "print the same as JSON"),
+    END,
+};
+
+static const char *const tags_examples[] = {
+    "ctz tags alpine --match '^3%.%d+$'",
+    "some tags of an image of Docker Hub",
+    "ctz tags localhost:5000/team/app --digests",
+    "with the digest of each",
+    NULL,
+};
+
+static const struct ctz_option login_options[] = {
+    TEXT("username", "NAME", "who logs in; default: it is asked for"),
+    FLAG("plain", "keep the password readable in config.json, for this user alone"),
+    CHOICE("tls-verify", "true|false", "false: take any certificate of this registry"),
+    FLAG("json", "print the result as JSON"),
+    END,
+};
+
+static const char *const login_examples[] = {
+    "ctz login registry.example.org",
+    "ask for name and password on the terminal",
+    "ctz login registry.example.org --username ci < token",
+    "read the password from a file",
+    NULL,
+};
+
 static const struct ctz_option gc_options[] = {
     FLAG("dry-run", "show what would be removed, and remove nothing"),
     FLAG("all", "also what runs that ended well left on purpose"),
@@ -331,6 +363,30 @@ const struct ctz_command ctz_commands[] = {
      .least_words = 1,
      .most_words = 1,
      .words = CTZ_WORDS_FILE},
+
+    {.name = "tags",
+     .arguments = "REPOSITORY",
+     .summary = "list the tags of a repository in a registry",
+     .text = "Prints one tag a line, page by page as the registry gives them.",
+     .options = tags_options,
+     .examples = tags_examples,
+     .least_words = 1,
+     .most_words = 1,
+     .words = CTZ_WORDS_NONE},
+
+    {.name = "login",
+     .arguments = "HOST",
+     .summary = "tell who you are at a registry",
+     .text = "Asks the registry whether it takes name and password, then hands them to the "
+             "credential helper that config.json names (credHelpers, credsStore), where docker, "
+             "podman and ctz find them. Without a helper nothing is kept, unless --plain is "
+             "given. The password is read from stdin, or typed unseen; it is never a word of a "
+             "command line.",
+     .options = login_options,
+     .examples = login_examples,
+     .least_words = 1,
+     .most_words = 1,
+     .words = CTZ_WORDS_NONE},
 
     {.name = "gc",
      .arguments = "",

@@ -344,4 +344,12 @@ local function x_registry_config(hosts)
   return next(config) and header(config) or NOBODY
 end
 
-return { get = get, x_registry_auth = x_registry_auth, x_registry_config = x_registry_config }
+-- canonical("https://index.docker.io/v1/") -> "docker.io"
+local function canonical(name)
+  return (split(name))
+end
+
+return {
+  get = get, x_registry_auth = x_registry_auth, x_registry_config = x_registry_config,
+  read_file = read_file, helper_of = helper_of, key_of = key_of, canonical = canonical,
+}
