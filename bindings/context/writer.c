@@ -2,7 +2,7 @@
 // SPDX-License-Identifier: MIT
 #include <string.h>
 
-#include "bindings/context/extract.h"
+#include "bindings/image/extract.h"
 #include "bindings/context/module.h"
 #include "host/alloc.h"
 #include "host/door.h"

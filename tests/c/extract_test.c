@@ -11,7 +11,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "bindings/context/extract.h"
+#include "bindings/image/extract.h"
 #include "bindings/image/image.h"
 #include "tests/c/scratch.h"
 

@@ -1,7 +1,7 @@
 // untar.h: a tar stream read as it comes, in pieces of any size.
 // SPDX-License-Identifier: MIT
-#ifndef CTZ_CONTEXT_UNTAR_H
-#define CTZ_CONTEXT_UNTAR_H
+#ifndef CTZ_IMAGE_UNTAR_H
+#define CTZ_IMAGE_UNTAR_H
 
 #include "host/buffer.h"
 #include "host/error.h"
@@ -13,6 +13,9 @@ struct ctz_untar_entry {
     uint64_t size;    // of a file's content
     int64_t mtime_s;
     uint32_t uid, gid, mode;
+    uint32_t major, minor; // of a device
+    const char *xattrs;    // see ctz_untar_next_xattr; NULL: none
+    size_t xattrs_bytes;
     char type; // '0' file, '1' hard link, '2' symbolic link, '3' '4' devices, '5' folder, '6' fifo
 };
 
@@ -22,10 +25,14 @@ struct ctz_untar_events {
     int (*end)(void *owner, struct ctz_error *err); // of a file's content, also of an empty one
 };
 
-/// All zero but events and owner.
+/// All zero but events and owner, strict and keep_raw.
 struct ctz_untar {
     const struct ctz_untar_events *events;
     void *owner;
+    bool strict;   // bytes behind the end that are not zero are an error
+    bool keep_raw; // the headers of an entry stand in raw while its event runs
+    struct ctz_buffer raw;
+    struct ctz_buffer xattrs; // for the next entry
     char block[512];
     size_t filled;           // of block
     uint64_t left, padding;  // content that is still to come
@@ -39,9 +46,21 @@ struct ctz_untar {
 };
 
 /// Reads POSIX (ustar, pax) and GNU tars. -1 with err set, also by an event: feed nothing more.
-int ctz_untar_feed(struct ctz_untar *untar, const char *bytes, size_t size, struct ctz_error *err);
+CTZ_API int ctz_untar_feed(struct ctz_untar *untar, const char *bytes, size_t size,
+                           struct ctz_error *err);
 /// All has come: an error unless the tar is whole.
-int ctz_untar_finish(struct ctz_untar *untar, struct ctz_error *err);
-void ctz_untar_clear(struct ctz_untar *untar);
+CTZ_API int ctz_untar_finish(struct ctz_untar *untar, struct ctz_error *err);
+/// Does an entry begin here? A tar may lack its end mark when its size is known otherwise.
+CTZ_API bool ctz_untar_is_between(const struct ctz_untar *untar);
+CTZ_API void ctz_untar_clear(struct ctz_untar *untar);
+
+/// One extended attribute; name and value are borrowed.
+struct ctz_untar_xattr {
+    const char *name, *value;
+    size_t value_bytes;
+};
+/// The next of xattrs (bytes, of an entry), beginning at *at (0 first); false at the end.
+CTZ_API bool ctz_untar_next_xattr(const char *xattrs, size_t bytes, size_t *at,
+                                  struct ctz_untar_xattr *xattr);
 
 #endif

@@ -2,7 +2,7 @@
 // a stream that is pushed at it would keep a thread waiting, and it ends the process when memory
 // runs out. POSIX.1-2001 pax; GNU tar's long names and base-256 numbers; no sparse files.
 // SPDX-License-Identifier: MIT
-#include "bindings/context/untar.h"
+#include "bindings/image/untar.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -12,6 +12,8 @@
 
 #define BLOCK           512
 #define MAX_EXTRA_BYTES (1 * CTZ_MIB) // of one pax header or long name
+#define MAX_RAW_BYTES   (8 * CTZ_MIB) // of all headers of one entry
+#define XATTR_KEY       "SCHILY.xattr."
 #define MAX_SIZE        (INT64_MAX - 2 * BLOCK)
 
 static int no_memory(struct ctz_error *err)
@@ -81,6 +83,33 @@ static int keep(char **slot, const char *bytes, size_t size, struct ctz_error *e
     return *slot ? 0 : no_memory(err);
 }
 
+// The name with its NUL, the value's size (4 bytes), the value.
+static int keep_xattr(struct ctz_untar *untar, const char *name, const char *value, size_t size,
+                      struct ctz_error *err)
+{
+    uint32_t length = (uint32_t)size;
+    if (untar->xattrs.max_bytes == 0)
+        ctz_buffer_init(&untar->xattrs, MAX_EXTRA_BYTES);
+    ctz_buffer_append(&untar->xattrs, name, strlen(name) + 1);
+    ctz_buffer_append(&untar->xattrs, &length, sizeof length);
+    return ctz_buffer_append(&untar->xattrs, value, size) == 0 ? 0 : no_memory(err);
+}
+
+bool ctz_untar_next_xattr(const char *xattrs, size_t bytes, size_t *at,
+                          struct ctz_untar_xattr *xattr)
+{
+    uint32_t length;
+    if (!xattrs || *at >= bytes)
+        return false;
+    xattr->name = xattrs + *at;
+    *at += strlen(xattr->name) + 1;
+    memcpy(&length, xattrs + *at, sizeof length);
+    xattr->value = xattrs + *at + sizeof length;
+    xattr->value_bytes = length;
+    *at += sizeof length + length;
+    return true;
+}
+
 // Digits, with a sign and a fraction where those are allowed (the fraction is dropped).
 static int read_decimal(const char *value, bool is_time, int64_t *number, struct ctz_error *err)
 {
@@ -103,6 +132,8 @@ static int take_record(struct ctz_untar *untar, const char *key, const char *val
         return keep(&untar->path, value, size, err);
     if (strcmp(key, "linkpath") == 0)
         return keep(&untar->link, value, size, err);
+    if (strncmp(key, XATTR_KEY, sizeof XATTR_KEY - 1) == 0)
+        return keep_xattr(untar, key + sizeof XATTR_KEY - 1, value, size, err);
     if (strncmp(key, "GNU.sparse.", 11) == 0)
         return ctz_error_set(err, CTZ_ERROR_UNSUPPORTED, "the tar holds a sparse file");
     int64_t number;
@@ -164,6 +195,17 @@ static int end_extra(struct ctz_untar *untar, struct ctz_error *err)
     return result;
 }
 
+// --- a header as it stands there ----------------------------------------------------------------
+
+static int keep_raw(struct ctz_untar *untar, const char *bytes, size_t size)
+{
+    if (!untar->keep_raw)
+        return 0;
+    if (untar->raw.max_bytes == 0)
+        ctz_buffer_init(&untar->raw, MAX_RAW_BYTES);
+    return ctz_buffer_append(&untar->raw, bytes, size);
+}
+
 // --- a header ----------------------------------------------------------------------------------
 
 static int read_names(struct ctz_untar *untar, struct ctz_error *err)
@@ -206,6 +248,8 @@ static void forget(struct ctz_untar *untar)
     ctz_free(untar->link);
     untar->path = untar->link = NULL;
     untar->has_size = untar->has_mtime = untar->has_uid = untar->has_gid = false;
+    ctz_buffer_clear(&untar->xattrs);
+    ctz_buffer_clear(&untar->raw);
 }
 
 static char type_of(const struct ctz_untar *untar, const char *path)
@@ -223,6 +267,16 @@ static int end_file(struct ctz_untar *untar, struct ctz_error *err)
     return untar->events->end(untar->owner, err);
 }
 
+// What a device has and nothing else; anything there that is no number counts as 0.
+static void read_device(const struct ctz_untar *untar, struct ctz_untar_entry *entry)
+{
+    int64_t major, minor;
+    if (read_number(untar->block + 329, 8, &major) == 0)
+        entry->major = (uint32_t)major;
+    if (read_number(untar->block + 337, 8, &minor) == 0)
+        entry->minor = (uint32_t)minor;
+}
+
 static int begin_entry(struct ctz_untar *untar, struct ctz_error *err)
 {
     struct ctz_untar_entry entry = {0};
@@ -236,6 +290,10 @@ static int begin_entry(struct ctz_untar *untar, struct ctz_error *err)
                              entry.type, entry.path);
     if (entry.type != '0') // only files have content (as Go's reader has it)
         entry.size = 0;
+    if (entry.type == '3' || entry.type == '4')
+        read_device(untar, &entry);
+    entry.xattrs = untar->xattrs.bytes;
+    entry.xattrs_bytes = untar->xattrs.length;
     int result = untar->events->entry(untar->owner, &entry, err);
     forget(untar);
     untar->left = entry.size;
@@ -269,6 +327,8 @@ static int read_header(struct ctz_untar *untar, struct ctz_error *err)
     }
     if (!checksum_holds(untar->block))
         return malformed(err, "a header has a wrong checksum");
+    if (keep_raw(untar, untar->block, BLOCK) != 0)
+        return no_memory(err);
     char type = untar->block[156];
     if (type == 'x' || type == 'g' || type == 'L' || type == 'K')
         return begin_extra(untar, type, err);
@@ -286,7 +346,7 @@ static int take_content(struct ctz_untar *untar, const char *bytes, size_t size,
             return -1;
         return untar->left == 0 ? end_file(untar, err) : 0;
     }
-    if (ctz_buffer_append(&untar->extra, bytes, size) != 0)
+    if (ctz_buffer_append(&untar->extra, bytes, size) != 0 || keep_raw(untar, bytes, size) != 0)
         return no_memory(err);
     return untar->left == 0 ? end_extra(untar, err) : 0;
 }
@@ -302,6 +362,9 @@ static ptrdiff_t take(struct ctz_untar *untar, const char *bytes, size_t size,
     if (untar->padding > 0) {
         size = size < untar->padding ? size : (size_t)untar->padding;
         untar->padding -= size;
+        // That of a file's content is behind its event; raw is of the next entry then.
+        if (untar->raw.length && keep_raw(untar, bytes, size) != 0)
+            return no_memory(err);
         return (ptrdiff_t)size;
     }
     if (size > BLOCK - untar->filled)
@@ -311,9 +374,23 @@ static ptrdiff_t take(struct ctz_untar *untar, const char *bytes, size_t size,
     return untar->filled == BLOCK && read_header(untar, err) != 0 ? -1 : (ptrdiff_t)size;
 }
 
+// Behind the end there may be zeros, up to a whole record.
+static int check_rest(struct ctz_untar *untar, const char *bytes, size_t size,
+                      struct ctz_error *err)
+{
+    for (size_t i = 0; i < size; i++)
+        if (bytes[i]) {
+            untar->broken = true;
+            return malformed(err, "bytes follow its end");
+        }
+    return 0;
+}
+
 int ctz_untar_feed(struct ctz_untar *untar, const char *bytes, size_t size, struct ctz_error *err)
 {
-    while (size > 0 && !untar->ended) { // what follows the end is of no interest
+    while (size > 0) {
+        if (untar->ended)
+            return untar->strict ? check_rest(untar, bytes, size, err) : 0;
         ptrdiff_t taken =
             untar->broken ? malformed(err, "it was given up") : take(untar, bytes, size, err);
         if (taken < 0) {
@@ -331,6 +408,12 @@ int ctz_untar_finish(struct ctz_untar *untar, struct ctz_error *err)
     if (untar->ended && !untar->broken)
         return 0;
     return ctz_error_set(err, CTZ_ERROR_PROTOCOL, "the tar ends early");
+}
+
+bool ctz_untar_is_between(const struct ctz_untar *untar)
+{
+    return untar->filled == 0 && untar->left == 0 && untar->padding == 0 && !untar->path &&
+           !untar->link && !untar->has_size && untar->raw.length == 0 && !untar->broken;
 }
 
 void ctz_untar_clear(struct ctz_untar *untar)

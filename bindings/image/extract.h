@@ -1,9 +1,9 @@
 // extract.h: a tar stream becomes files below one folder, or one file.
 // SPDX-License-Identifier: MIT
-#ifndef CTZ_CONTEXT_EXTRACT_H
-#define CTZ_CONTEXT_EXTRACT_H
+#ifndef CTZ_IMAGE_EXTRACT_H
+#define CTZ_IMAGE_EXTRACT_H
 
-#include "bindings/context/untar.h"
+#include "bindings/image/untar.h"
 
 struct ctz_extract_options {
     const char *path; // the folder, which is made when it is missing; or the file
@@ -21,15 +21,15 @@ struct ctz_extract_counts {
 struct ctz_extract;
 
 /// Copies the options; touches no file. NULL when out of memory.
-struct ctz_extract *ctz_extract_new(const struct ctz_extract_options *options);
+CTZ_API struct ctz_extract *ctz_extract_new(const struct ctz_extract_options *options);
 /// Removes what is unfinished.
-void ctz_extract_free(struct ctz_extract *extract);
+CTZ_API void ctz_extract_free(struct ctz_extract *extract);
 /// Nothing outside of the folder is written to, whatever the stream says: neither by "..", nor
 /// through links, those that were there before included. -1 with err set.
-int ctz_extract_feed(struct ctz_extract *extract, const char *bytes, size_t size,
-                     struct ctz_error *err);
+CTZ_API int ctz_extract_feed(struct ctz_extract *extract, const char *bytes, size_t size,
+                             struct ctz_error *err);
 /// The stream has ended: folders get their modes and times, a file its name.
-int ctz_extract_finish(struct ctz_extract *extract, struct ctz_error *err);
-const struct ctz_extract_counts *ctz_extract_counts(const struct ctz_extract *extract);
+CTZ_API int ctz_extract_finish(struct ctz_extract *extract, struct ctz_error *err);
+CTZ_API const struct ctz_extract_counts *ctz_extract_counts(const struct ctz_extract *extract);
 
 #endif

@@ -1,7 +1,7 @@
 // extract.c: entries of a tar become files, folders and links below one folder. Every path is
 // walked folder by folder from the folder's descriptor, no link on the way is followed; content
 // goes to a temporary name first. SPDX-License-Identifier: MIT
-#include "bindings/context/extract.h"
+#include "bindings/image/extract.h"
 
 #include <errno.h>
 #include <fcntl.h>
