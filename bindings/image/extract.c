@@ -534,7 +534,7 @@ static int on_entry(void *owner, const struct ctz_untar_entry *entry, struct ctz
 
 // --- the stream --------------------------------------------------------------------------------
 
-static const struct ctz_untar_events events = {
+CTZ_API const struct ctz_untar_events ctz_extract_events = {
     .entry = on_entry, .content = on_content, .end = end_file};
 
 struct ctz_extract *ctz_extract_new(const struct ctz_extract_options *options)
@@ -548,7 +548,7 @@ struct ctz_extract *ctz_extract_new(const struct ctz_extract_options *options)
     }
     extract->options = *options;
     extract->options.path = path;
-    extract->untar.events = &events;
+    extract->untar.events = &ctz_extract_events;
     extract->untar.owner = extract;
     extract->root = extract->parent_fd = extract->file = extract->file_parent = -1;
     return extract;
@@ -618,6 +618,16 @@ int ctz_extract_finish(struct ctz_extract *extract, struct ctz_error *err)
     if (open_root(extract, err) != 0 || ctz_untar_finish(&extract->untar, err) != 0)
         return -1;
     return extract->options.is_file ? name_file(extract, err) : set_folders(extract, err);
+}
+
+int ctz_extract_begin(struct ctz_extract *extract, struct ctz_error *err)
+{
+    return open_root(extract, err);
+}
+
+int ctz_extract_settle(struct ctz_extract *extract, struct ctz_error *err)
+{
+    return set_folders(extract, err);
 }
 
 const struct ctz_extract_counts *ctz_extract_counts(const struct ctz_extract *extract)

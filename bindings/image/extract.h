@@ -30,6 +30,11 @@ CTZ_API int ctz_extract_feed(struct ctz_extract *extract, const char *bytes, siz
                              struct ctz_error *err);
 /// The stream has ended: folders get their modes and times, a file its name.
 CTZ_API int ctz_extract_finish(struct ctz_extract *extract, struct ctz_error *err);
+/// Instead of a stream: entries one by one (the extract is the owner), then ctz_extract_settle. The
+/// folder is made by the first call.
+CTZ_API int ctz_extract_begin(struct ctz_extract *extract, struct ctz_error *err);
+CTZ_API extern const struct ctz_untar_events ctz_extract_events;
+CTZ_API int ctz_extract_settle(struct ctz_extract *extract, struct ctz_error *err);
 CTZ_API const struct ctz_extract_counts *ctz_extract_counts(const struct ctz_extract *extract);
 
 #endif

@@ -53,6 +53,8 @@ struct ctz_tar_entry {
     uint32_t uid, gid, mode; // mode: permission bits only
     uint32_t major, minor;   // of a device
     enum ctz_tar_type type;
+    const char *xattrs; // as in struct ctz_untar_entry
+    size_t xattrs_bytes;
 };
 
 /// Appends what stands before the entry's content: one ustar header, with a pax header before it

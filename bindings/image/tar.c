@@ -4,14 +4,15 @@
 // Our own and not libarchive's writer, whose bytes follow the locale and which ends the process
 // when memory runs out: docs/decisions/010-own-tar-writer.md has the measurement.
 #include "bindings/image/image.h"
+#include "bindings/image/untar.h"
 
 #include <stdio.h>
 #include <string.h>
 
-#define PAX_MAX_BYTES   (256 * 1024)  // all records of one entry: two paths, three numbers
-#define MAX_OCTAL_ID    07777777u     // seven octal digits
-#define MAX_OCTAL_LONG  077777777777u // eleven
-#define PAX_HEADER_NAME "PaxHeader"   // the name that readers without pax would see
+#define PAX_MAX_BYTES   (2 * 1024 * 1024) // all records of one entry
+#define MAX_OCTAL_ID    07777777u         // seven octal digits
+#define MAX_OCTAL_LONG  077777777777u     // eleven
+#define PAX_HEADER_NAME "PaxHeader"       // the name that readers without pax would see
 
 // The ustar header, IEEE Std 1003.1, pax, "ustar Interchange Format".
 struct header {
@@ -120,12 +121,27 @@ static size_t decimal_digits(size_t value)
 }
 
 // "<length> <key>=<value>\n", where the length counts its own digits.
-static void add_record(struct ctz_buffer *records, const char *key, const char *value)
+static void add_bytes(struct ctz_buffer *records, const char *key, const char *name,
+                      const char *value, size_t size)
 {
-    size_t rest = strlen(key) + strlen(value) + 3, length = rest;
+    size_t rest = strlen(key) + strlen(name) + size + 3, length = rest;
     while (rest + decimal_digits(length) != length)
         length = rest + decimal_digits(length);
-    ctz_buffer_format(records, "%zu %s=%s\n", length, key, value);
+    ctz_buffer_format(records, "%zu %s%s=", length, key, name);
+    ctz_buffer_append(records, value, size);
+    ctz_buffer_byte(records, '\n');
+}
+
+static void add_record(struct ctz_buffer *records, const char *key, const char *value)
+{
+    add_bytes(records, key, "", value, strlen(value));
+}
+
+static void add_xattrs(struct ctz_buffer *records, const struct ctz_tar_entry *entry)
+{
+    struct ctz_untar_xattr xattr;
+    for (size_t at = 0; ctz_untar_next_xattr(entry->xattrs, entry->xattrs_bytes, &at, &xattr);)
+        add_bytes(records, "SCHILY.xattr.", xattr.name, xattr.value, xattr.value_bytes);
 }
 
 static void add_number(struct ctz_buffer *records, const char *key, uint64_t value)
@@ -145,6 +161,7 @@ static void add_records(struct ctz_buffer *records, const struct ctz_tar_entry *
     // Names in a pax header are UTF-8 unless this record says otherwise.
     if ((path_record && !is_utf8(path)) || (link_record && !is_utf8(link)))
         add_record(records, "hdrcharset", "BINARY");
+    add_xattrs(records, entry);
     if (entry->gid > MAX_OCTAL_ID)
         add_number(records, "gid", entry->gid);
     if (link_record)
