@@ -159,10 +159,9 @@ static int read_whiteout(struct ctz_file_list *list, struct ctz_file *file, stru
 {
     uint32_t parent = parent_bytes(file->path, file->path_bytes);
     const char *name = file->path + parent + (parent > 0);
-    if (strncmp(name, METADATA, sizeof METADATA - 1) == 0) {
-        bool is_opaque = strcmp(name, OPAQUE) == 0;
+    if (strcmp(name, OPAQUE) == 0) {
         file->path_bytes = parent;
-        file->kind = is_opaque ? CTZ_FILE_OPAQUE : CTZ_FILE_IMPLIED;
+        file->kind = CTZ_FILE_OPAQUE;
         file->type = '5';
         file->mode = 0755;
         return 0;
@@ -182,6 +181,17 @@ static int read_whiteout(struct ctz_file_list *list, struct ctz_file *file, stru
     file->path_bytes = begin + (uint32_t)size;
     file->kind = CTZ_FILE_WHITEOUT;
     return 0;
+}
+
+// Below a folder of AUFS's own, or such a thing itself.
+static bool is_metadata(const char *path)
+{
+    for (const char *at = path; (at = strstr(at, METADATA)); at++) {
+        bool begins = at == path || at[-1] == '/';
+        if (begins && strcmp(at, OPAQUE) != 0)
+            return true;
+    }
+    return false;
 }
 
 static bool is_whiteout(const struct ctz_file *file)
@@ -228,6 +238,8 @@ static int on_entry(void *owner, const struct ctz_untar_entry *entry, struct ctz
         return ctz_error_set(err, CTZ_ERROR_PROTOCOL, "its root is not a folder");
     const char *path = file.path;
     uint32_t path_bytes = file.path_bytes;
+    if (is_metadata(path))
+        return 0;
     if (is_whiteout(&file) && read_whiteout(list, &file, err) != 0)
         return -1;
     struct ctz_file *slot = add(list, err);

@@ -265,7 +265,9 @@ int ctz_rewrite_extract(const struct ctz_rewrite_options *options,
     struct ctz_extract_options to = {
         .path = options->folder, .keep_owner = options->keep_owner, .max_entries = UINT64_MAX};
     struct ctz_extract *extract = ctz_extract_new(&to);
-    struct replay replay = {.options = options,
+    struct ctz_rewrite_options seen = *options;
+    seen.flatten = true; // no whiteouts
+    struct replay replay = {.options = &seen,
                             .entry = extract_entry,
                             .content = ctz_extract_events.content,
                             .end = ctz_extract_events.end,

@@ -109,6 +109,8 @@ static ptrdiff_t gzip_member(struct ctz_unpacker *unpacker, const unsigned char 
 {
     struct inflate_state *state = unpacker->gzip;
     if (!unpacker->inside) {
+        if (bytes[0] != 0x1f)
+            return malformed(err, "gzip", "bytes that are no gzip header");
         isal_inflate_init(state);
         state->crc_flag = ISAL_GZIP;
         unpacker->inside = true;

@@ -2,6 +2,7 @@
 -- SPDX-License-Identifier: MIT
 local check = require("ctz.docker.options").check
 local document = require "ctz.image.document"
+local fs = require "ctz.fs"
 local json = require "ctz.json"
 local places = require "ctz.image.source"
 local transfer = require "ctz.image.source.transfer"
@@ -187,6 +188,85 @@ function Image:platforms()
   return list
 end
 
+-- The tree of one platform's layers. It is kept until what came from elsewhere for it is gone.
+local function tree_of(self, op, opts)
+  local files = require "ctz.image.files"
+  local manifest = select(self, op, opts)
+  local kept = self.trees[manifest.digest]
+  if not kept or kept.dir and not fs.exists(kept.dir.path) then
+    kept = {}
+    kept.tree, kept.dir = files.squash(self.place, manifest.json.layers, (read_config(self, op, opts)))
+    self.trees[manifest.digest] = kept
+  end
+  return kept.tree
+end
+
+--- image:files(opts?) -> fun(): ctz.image.File|nil
+--- The files of one platform as a container would see them: an iterator over the tree that the layers make,
+--- sorted by path. All layers are read for it, side by side, and compared with their digests. Each file is
+--- {path="/etc/passwd", type="file", layer=1, size_bytes=, mode=, uid=, gid=, mtime=}. type is "file", "dir",
+--- "link", "device" or "fifo"; layer counts from the lowest and is the one it comes from; link is where a
+--- link points, hardlink the path that has the same content, xattrs a map of extended attributes.
+--- @async
+--- @param opts.platform? string  default: this machine's
+--- @return fun(): ctz.image.File|nil
+--- @error not_found   it has no image for that platform, or a layer is missing
+--- @error digest      a layer is not what its digest says
+--- @error protocol    a layer is no whole tar, leads out of the image, or has a hard link to nothing
+--- @error size        more than tar_entries, expansion_ratio or zstd_window_bytes allow
+--- @error unsupported a layer is packed otherwise than with gzip or zstd
+--- @example ctz.image.assemble{layers={{files={["/etc/motd"]={text="hi"}}}}, to="oci:out"}
+--- @example local paths = {}
+--- @example for file in ctz.image.open("oci:out"):files() do paths[#paths + 1] = file.path end
+--- @example assert(table.concat(paths, " ") == "/etc /etc/motd")
+function Image:files(opts)
+  local tree = named("image.files", tree_of, self, "image.files", opts)
+  return require("ctz.image.files").iterate(tree)
+end
+
+--- image:read(path, opts?) -> string
+--- The content of one file, with links followed: absolute ones too lead to places in the image.
+--- @async
+--- @param path string
+--- @param opts.platform? string  default: this machine's
+--- @return string
+--- @error not_found there is no such file in the image
+--- @error conflict  it is a folder, a device or a fifo
+--- @error size      it is larger than the limit file_bytes
+--- @error protocol  too many links
+--- @example ctz.image.assemble{layers={{files={["/etc/motd"]={text="hi"}, ["/m"]={link="/etc/motd"}}}}, to="oci:out"}
+--- @example assert(ctz.image.open("oci:out"):read "/m" == "hi")
+function Image:read(path, opts)
+  return named("image.read", function()
+    return require("ctz.image.files").read(tree_of(self, "image.read", opts), path)
+  end)
+end
+
+--- image:extract(folder, opts?) -> table
+--- Writes the files as a container would see them below a folder, which is made when it is missing. Nothing
+--- outside of it is written to, whatever the layers say. The files belong to who runs this, without setuid
+--- and setgid, unless keep_owner says otherwise. Devices are not made: skipped lists them. The result is
+--- {files=, bytes=, skipped={"/dev/null", ...}}.
+--- @async
+--- @param folder string
+--- @param opts.platform? string  default: this machine's
+--- @param opts.keep_owner? boolean  owners, setuid and setgid as in the image; needs root
+--- @return {files: integer, bytes: ctz.bytes, skipped: string[]}
+--- @error not_found it has no image for that platform, or a layer is missing
+--- @error digest    a layer is not what its digest says
+--- @error protocol  something in the folder is a link on the way, or a layer leads out
+--- @error io        the disk is full, or fails
+--- @example ctz.image.assemble{layers={{files={["/etc/motd"]={text="hi"}}}}, to="oci:out"}
+--- @example ctz.image.open("oci:out"):extract "root"
+--- @example assert(ctz.fs.read "root/etc/motd" == "hi")
+function Image:extract(folder, opts)
+  return named("image.extract", function()
+    opts = check("image.extract", opts, { platform = "string", keep_owner = "boolean" })
+    local tree = tree_of(self, "image.extract", { platform = opts.platform })
+    return require("ctz.image.files").extract(tree, folder, opts)
+  end)
+end
+
 --- image:close()
 --- Ends what is open for it. Without it that ends with the image.
 --- @example ctz.image.assemble{layers={{files={["/a"]={text="a"}}}}, to="oci:out"}
@@ -234,7 +314,7 @@ end
 --- @example assert(image:digest() and #image:layers() == 1)
 local function open(ref)
   local place, root = named("image.open", open_root, ref)
-  return setmetatable({ ref = ref, place = place, root = root, chosen = {} }, Image)
+  return setmetatable({ ref = ref, place = place, root = root, chosen = {}, trees = {} }, Image)
 end
 
 return { open = open, named = named, resolve = resolve, find_platform = find_platform }
