@@ -67,6 +67,26 @@ function image:config(opts) end
 ---@return string
 function image:digest(opts) end
 
+---@class ctz.image.extract.opts
+---@field platform? string  default: this machine's
+---@field keep_owner? boolean  owners, setuid and setgid as in the image; needs root
+
+---Writes the files as a container would see them below a folder, which is made when it is missing. Nothing outside of it is written to, whatever the layers say. The files belong to who runs this, without setuid and setgid, unless keep_owner says otherwise. Devices are not made: skipped lists them. The result is {files=, bytes=, skipped={"/dev/null", ...}}.
+---@async
+---@param folder string
+---@param opts? ctz.image.extract.opts
+---@return {files: integer, bytes: ctz.bytes, skipped: string[]}
+function image:extract(folder, opts) end
+
+---@class ctz.image.files.opts
+---@field platform? string  default: this machine's
+
+---The files of one platform as a container would see them: an iterator over the tree that the layers make, sorted by path. All layers are read for it, side by side, and compared with their digests. Each file is {path="/etc/passwd", type="file", layer=1, size_bytes=, mode=, uid=, gid=, mtime=}. type is "file", "dir", "link", "device" or "fifo"; layer counts from the lowest and is the one it comes from; link is where a link points, hardlink the path that has the same content, xattrs a map of extended attributes.
+---@async
+---@param opts? ctz.image.files.opts
+---@return fun(): ctz.image.File|nil
+function image:files(opts) end
+
 ---@class ctz.image.layers.opts
 ---@field platform? string  default: this machine's
 
@@ -85,10 +105,46 @@ function image:layers(opts) end
 ---@return table, string, string
 function image:manifest(opts) end
 
+---@class ctz.image.mutate.opts
+---@field to string  "oci:DIR:TAG"; the image's own layout may be given
+---@field env? table<string, string|false>
+---@field labels? table<string, string|false>
+---@field annotations? table<string, string|false>  of the manifest
+---@field cmd? string[]|false
+---@field entrypoint? string[]|false  without cmd the image has none afterwards: it was for the old one
+---@field user? string|false
+---@field workdir? string|false
+---@field ports? table|false  {8080, "53/udp"}, added to those that are there
+---@field created? integer  seconds since 1970
+---@field rebase? {from: string, to: string}
+---@field strip? string[]
+---@field append? table[]
+---@field flatten? boolean
+---@field recompress? "gzip"|"zstd"
+---@field platform? string  default: this machine's
+
+---Makes another image of this one and writes it into a layout. What is not named stays as it is: layers that are not touched keep their bytes and digests. In maps, and for cmd, entrypoint, user, workdir and ports, false removes. The same image and options give the same digest; times are `created`, SOURCE_DATE_EPOCH, or those that the image has. In this order: rebase, strip, append, flatten, recompress.
+---
+---rebase = {from=, to=} puts the layers above the base `from` onto the base `to`. strip is a list of paths; what is at them or below goes from every layer, and content that hard links elsewhere still need stays. append is a list of layers as ctz.image.assemble takes them. flatten makes one layer of all. recompress packs what is not packed that way.
+---@async
+---@param opts ctz.image.mutate.opts
+---@return {name: string, digest: string, config_digest: string, layers: table[], size_bytes: ctz.bytes}
+function image:mutate(opts) end
+
 ---The platforms it has: {platform="linux/arm64", digest=}, in the order of its index. What is no image, such as attestations, is left out.
 ---@async
 ---@return {platform: string, digest: string}[]
 function image:platforms() end
+
+---@class ctz.image.read.opts
+---@field platform? string  default: this machine's
+
+---The content of one file, with links followed: absolute ones too lead to places in the image.
+---@async
+---@param path string
+---@param opts? ctz.image.read.opts
+---@return string
+function image:read(path, opts) end
 
 ---@class ctz.image.size.opts
 ---@field platform? string  default: this machine's

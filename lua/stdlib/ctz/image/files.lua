@@ -60,8 +60,18 @@ local function sha256_or_nil(digest)
   return digest and digest:find "^sha256:" and digest or nil
 end
 
--- lists(place, layers, config) -> the list of each layer, read side by side and compared with its digests;
--- and the folder that holds what came from elsewhere. layers are descriptors of a manifest.
+-- list(place, descriptor, diff_id, number, state) -> list of one layer, compared with its digests.
+local function list(place, descriptor, diff_id, number, state)
+  return core.list(blob_path(place, descriptor, state), {
+    digest = sha256_or_nil(descriptor.digest),
+    diff_id = sha256_or_nil(diff_id),
+    size_bytes = descriptor.size,
+    layer = number,
+  })
+end
+
+-- lists(place, layers, config) -> the list of each layer, read side by side; and the folder that holds what
+-- came from elsewhere. layers are descriptors of a manifest.
 local function lists(place, layers, config)
   local diff_ids = diff_ids_of(config, layers, place.ref)
   local state = { dir = place.kind ~= "oci" and scratch_layout() or nil }
@@ -70,13 +80,7 @@ local function lists(place, layers, config)
     numbers[i] = i
   end
   return ctz.map(numbers, function(i)
-    local descriptor = layers[i]
-    return core.list(blob_path(place, descriptor, state), {
-      digest = sha256_or_nil(descriptor.digest),
-      diff_id = sha256_or_nil(diff_ids[i]),
-      size_bytes = descriptor.size,
-      layer = i,
-    })
+    return list(place, layers[i], diff_ids[i], i, state)
   end, { jobs = JOBS }), state.dir
 end
 
@@ -112,4 +116,7 @@ local function extract(tree, folder, opts)
   return result
 end
 
-return { lists = lists, squash = squash, iterate = iterate, read = core.read, extract = extract }
+return {
+  scratch_layout = scratch_layout, diff_ids_of = diff_ids_of, list = list, squash = squash, iterate = iterate,
+  read = core.read, extract = extract, JOBS = JOBS,
+}

@@ -267,6 +267,47 @@ function Image:extract(folder, opts)
   end)
 end
 
+--- image:mutate(opts) -> table
+--- Makes another image of this one and writes it into a layout. What is not named stays as it is: layers that
+--- are not touched keep their bytes and digests. In maps, and for cmd, entrypoint, user, workdir and ports,
+--- false removes. The same image and options give the same digest; times are `created`, SOURCE_DATE_EPOCH, or
+--- those that the image has. In this order: rebase, strip, append, flatten, recompress.
+---
+--- rebase = {from=, to=} puts the layers above the base `from` onto the base `to`. strip is a list of paths;
+--- what is at them or below goes from every layer, and content that hard links elsewhere still need stays.
+--- append is a list of layers as ctz.image.assemble takes them. flatten makes one layer of all. recompress
+--- packs what is not packed that way.
+--- @async
+--- @param opts.to string  "oci:DIR:TAG"; the image's own layout may be given
+--- @param opts.env? table<string, string|false>
+--- @param opts.labels? table<string, string|false>
+--- @param opts.annotations? table<string, string|false>  of the manifest
+--- @param opts.cmd? string[]|false
+--- @param opts.entrypoint? string[]|false  without cmd the image has none afterwards: it was for the old one
+--- @param opts.user? string|false
+--- @param opts.workdir? string|false
+--- @param opts.ports? table|false  {8080, "53/udp"}, added to those that are there
+--- @param opts.created? integer  seconds since 1970
+--- @param opts.rebase? {from: string, to: string}
+--- @param opts.strip? string[]
+--- @param opts.append? table[]
+--- @param opts.flatten? boolean
+--- @param opts.recompress? "gzip"|"zstd"
+--- @param opts.platform? string  default: this machine's
+--- @return {name: string, digest: string, config_digest: string, layers: table[], size_bytes: ctz.bytes}
+--- @error usage     an option is wrong; all that is wrong is told at once
+--- @error conflict  the image does not stand on rebase.from
+--- @error digest    a layer that is read is not what its digest says
+--- @error io        the disk is full, or fails; what stood in the layout before is intact
+--- @example ctz.image.assemble{layers={{files={["/a"]={text="a"}}}}, to="oci:out:1"}
+--- @example local made = ctz.image.open("oci:out:1"):mutate{labels={team="web"}, to="oci:out:2"}
+--- @example assert(ctz.image.open("oci:out:2"):config().config.Labels.team == "web")
+function Image:mutate(opts)
+  return named("image.mutate", function()
+    return require("ctz.image.mutate").mutate(self, opts)
+  end)
+end
+
 --- image:close()
 --- Ends what is open for it. Without it that ends with the image.
 --- @example ctz.image.assemble{layers={{files={["/a"]={text="a"}}}}, to="oci:out"}
