@@ -310,61 +310,90 @@ static const struct ctz_file *content_of(const struct ctz_file *file)
     return file->type == '1' ? file->data : file;
 }
 
-// Walks `rest`, part by part, from the root; `path` holds what is walked, all of it folders.
-static struct ctz_file *walk_path(const struct ctz_squash *squash, const char *wanted,
-                                  struct ctz_buffer *path, struct ctz_buffer *rest,
-                                  struct ctz_error *err)
+// A path on its way: `walked` is done, all of it folders but the last part; `rest` is to come.
+struct route {
+    const struct ctz_squash *squash;
+    struct ctz_buffer walked, rest;
+    struct ctz_file *file; // at `walked`; NULL: nothing is there
+    int links;
+};
+
+static void go_up(struct ctz_buffer *walked)
 {
-    int links = 0;
-    struct ctz_file *file = ctz_squash_find(squash, "", 0);
-    for (;;) {
-        const char *text = rest->length ? rest->bytes : "";
-        size_t skip = strspn(text, "/"), size = strcspn(text + skip, "/");
-        if (size == 0)
-            return file ? file : not_found(wanted, err);
-        size_t before = path->length;
-        bool up = size == 2 && memcmp(text + skip, "..", 2) == 0;
-        bool here = size == 1 && text[skip] == '.';
-        if (!up && !here) {
-            if (before)
-                ctz_buffer_byte(path, '/');
-            ctz_buffer_append(path, text + skip, size);
-        } else if (up) {
-            const char *slash = before ? memrchr(path->bytes, '/', before) : NULL;
-            path->length = slash ? (size_t)(slash - path->bytes) : 0;
-        }
-        ctz_buffer_shift(rest, skip + size);
-        if (path->failed)
-            return too_deep(wanted, err);
-        file = ctz_squash_find(squash, path->length ? path->bytes : "", path->length);
-        const struct ctz_file *content = file ? content_of(file) : NULL;
-        if (!content)
-            return not_found(wanted, err);
-        if (content->type == '2') {
-            struct ctz_buffer target;
-            ctz_buffer_init(&target, MAX_PATH_BYTES);
-            ctz_buffer_format(&target, "%s/%s", content->link, rest->length ? rest->bytes : "");
-            ctz_buffer_clear(rest);
-            *rest = target;
-            path->length = content->link[0] == '/' ? 0 : before;
-            file = ctz_squash_find(squash, path->length ? path->bytes : "", path->length);
-            if (++links > MAX_LINKS || rest->failed)
-                return too_deep(wanted, err);
-        } else if (content->type != '5' && rest->length && strspn(rest->bytes, "/") < rest->length)
-            return not_found(wanted, err);
+    const char *slash = walked->length ? memrchr(walked->bytes, '/', walked->length) : NULL;
+    walked->length = slash ? (size_t)(slash - walked->bytes) : 0;
+}
+
+static void look(struct route *route)
+{
+    size_t size = route->walked.length;
+    route->file = ctz_squash_find(route->squash, size ? route->walked.bytes : "", size);
+}
+
+// Takes the next part from rest; false: there is none.
+static bool take_part(struct route *route)
+{
+    const char *text = route->rest.length ? route->rest.bytes : "";
+    size_t skip = strspn(text, "/"), size = strcspn(text + skip, "/");
+    const char *part = text + skip;
+    if (size == 2 && memcmp(part, "..", 2) == 0) {
+        go_up(&route->walked);
+    } else if (size > 0 && !(size == 1 && *part == '.')) {
+        if (route->walked.length)
+            ctz_buffer_byte(&route->walked, '/');
+        ctz_buffer_append(&route->walked, part, size);
     }
+    if (size > 0)
+        ctz_buffer_shift(&route->rest, skip + size);
+    look(route);
+    return size > 0;
+}
+
+// What is at `walked` is a link: its target comes first.
+static void follow(struct route *route, const char *link)
+{
+    struct ctz_buffer target;
+    ctz_buffer_init(&target, MAX_PATH_BYTES);
+    ctz_buffer_format(&target, "%s/%s", link, route->rest.length ? route->rest.bytes : "");
+    ctz_buffer_clear(&route->rest);
+    route->rest = target;
+    go_up(&route->walked);
+    if (link[0] == '/')
+        route->walked.length = 0;
+    look(route);
+    route->links++;
+}
+
+static bool has_more(const struct route *route)
+{
+    return route->rest.length && strspn(route->rest.bytes, "/") < route->rest.length;
+}
+
+static struct ctz_file *walk_path(struct route *route, const char *wanted, struct ctz_error *err)
+{
+    while (take_part(route)) {
+        const struct ctz_file *content = route->file ? content_of(route->file) : NULL;
+        if (!content)
+            return route->walked.failed ? too_deep(wanted, err) : not_found(wanted, err);
+        if (content->type == '2')
+            follow(route, content->link);
+        else if (content->type != '5' && has_more(route))
+            return not_found(wanted, err);
+        if (route->links > MAX_LINKS || route->rest.failed)
+            return too_deep(wanted, err);
+    }
+    return route->file ? route->file : not_found(wanted, err);
 }
 
 struct ctz_file *ctz_squash_resolve(const struct ctz_squash *squash, const char *path,
                                     struct ctz_error *err)
 {
-    struct ctz_buffer walked, rest;
-    ctz_buffer_init(&walked, MAX_PATH_BYTES);
-    ctz_buffer_init(&rest, MAX_PATH_BYTES);
-    ctz_buffer_text(&rest, path);
-    struct ctz_file *file =
-        rest.failed ? not_found(path, err) : walk_path(squash, path, &walked, &rest, err);
-    ctz_buffer_clear(&walked);
-    ctz_buffer_clear(&rest);
+    struct route route = {.squash = squash};
+    ctz_buffer_init(&route.walked, MAX_PATH_BYTES);
+    ctz_buffer_init(&route.rest, MAX_PATH_BYTES);
+    ctz_buffer_text(&route.rest, path);
+    struct ctz_file *file = route.rest.failed ? not_found(path, err) : walk_path(&route, path, err);
+    ctz_buffer_clear(&route.walked);
+    ctz_buffer_clear(&route.rest);
     return file;
 }
