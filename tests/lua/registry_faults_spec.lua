@@ -191,6 +191,14 @@ describe("a busy registry", function()
     assert.equal(1, #asked("GET", "busy-429-long"))
   end)
 
+  it("is not waited for beyond the deadline", function()
+    local err = failure(ctz.timeout, 25, function()
+      return connect():manifest("busy-429-half/b", "1") -- wants a pause of half a minute
+    end)
+    assert.equal("rate_limited", err.kind)
+    assert.equal(1, #asked("GET", "busy-429-half/b"))
+  end)
+
   it("is not asked by others either, until it may be", function()
     local client = connect()
     ctz.map({ 1, 2, 3, 4 }, function()
@@ -208,6 +216,29 @@ describe("rps and connections", function()
       client:resolve("right/a", "1")
     end)
     assert.is_true(ctz.time.monotonic() - before >= 0.39)
+  end)
+
+  it("are given back when a task is cancelled", function()
+    local client = connect { connections = 1 }
+    for _, repo in ipairs { "cut-always/a", "up-never/a" } do
+      local started = ctz.channel(1)
+      local task = ctz.spawn(function()
+        pcall(function()
+          started:send(true)
+          if repo:find "^cut" then
+            read(client:blob(repo, blob_digest))
+          else
+            client:put_blob(repo, blob_text, { chunked = true })
+          end
+        end)
+      end, { background = true })
+      started:receive()
+      while #asked(nil, repo) < 2 do
+        ctz.sleep(0.01)
+      end
+      task:cancel()
+      assert.is_truthy(client:manifest("right/a", "1"))
+    end
   end)
 
   it("are given back when a blob is closed early", function()

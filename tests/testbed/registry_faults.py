@@ -118,12 +118,14 @@ class Handler(http.server.BaseHTTPRequestHandler):
     # --- load ----------------------------------------------------------------------------------------
 
     def is_busy(self):
-        found = re.match(r"busy-(\d+)(-date|-long)?$", self.scenario)
+        found = re.match(r"busy-(\d+)(-date|-half|-long)?$", self.scenario)
         if not found or self.times("busy") >= (9 if found[2] == "-long" else 2):
             return False
         headers = []
         if found[2] == "-date":
             headers = [("Retry-After", email.utils.formatdate(time.time() + 2, usegmt=True))]
+        elif found[2] == "-half":
+            headers = [("Retry-After", "30")]
         elif found[2] == "-long":
             headers = [("Retry-After", "86400")]
         self.fail(int(found[1]), "TOOMANYREQUESTS", "slow down", headers)

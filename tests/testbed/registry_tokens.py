@@ -7,7 +7,6 @@ GET /token?service=&scope=...   with basic auth "user" and "secret word": all th
                                 repositories under public/; another password: 401
 POST /token                     refresh_token "identity": all that is asked for; another one: 401
 GET /asked                      what was asked so far, as JSON: [{method, scopes, user, grant}]
-GET /life?seconds=N             tokens live so long from now on (the real end; expires_in says it too)
 """
 # SPDX-License-Identifier: MIT
 import base64
@@ -21,8 +20,8 @@ import urllib.parse
 
 FOLDER, PORT = sys.argv[1], int(sys.argv[2])
 USER, PASSWORD, IDENTITY = "user", "secret word", "identity"
+LIFE_S = 300
 asked = []
-life = {"seconds": 300}
 
 
 def url64(data):
@@ -38,7 +37,7 @@ def sign(access, user):
     header = {"typ": "JWT", "alg": "RS256", "x5c": [certificate()]}
     now = int(time.time())
     claims = {"iss": "ctz-test-tokens", "aud": "ctz-test", "sub": user, "iat": now, "nbf": now - 10,
-              "exp": now + life["seconds"], "jti": os.urandom(8).hex(), "access": access}
+              "exp": now + LIFE_S, "jti": os.urandom(8).hex(), "access": access}
     text = url64(json.dumps(header).encode()) + "." + url64(json.dumps(claims).encode())
     signature = subprocess.run(["openssl", "dgst", "-sha256", "-sign", f"{FOLDER}/token.key"], input=text.encode(),
                                capture_output=True, check=True).stdout
@@ -77,16 +76,13 @@ class Handler(http.server.BaseHTTPRequestHandler):
 
     def give(self, scopes, user, field):
         self.answer(200, {field: sign(access_of(scopes, user is not None), user or ""),
-                          "expires_in": life["seconds"]})
+                          "expires_in": LIFE_S})
 
     def do_GET(self):
         url = urllib.parse.urlparse(self.path)
         query = urllib.parse.parse_qs(url.query)
         if url.path == "/asked":
             return self.answer(200, asked)
-        if url.path == "/life":
-            life["seconds"] = int(query["seconds"][0])
-            return self.answer(200, {})
         user = self.user()
         scopes = [one for scope in query.get("scope", []) for one in scope.split()]
         asked.append({"method": "GET", "scopes": scopes, "user": user[0] if user else None})

@@ -293,6 +293,29 @@ describe("blobs #live", function()
   end)
 end)
 
+describe("skopeo #live", function()
+  local function skopeo(...)
+    return ctz.process.run({ "skopeo", ... }).stdout
+  end
+
+  it("reads what was pushed as it was meant", function()
+    local client, repo = registry.connect "plain", registry.repo()
+    local pushed, manifest = registry.push(client, repo, "1.0")
+    client:create_index(repo, "all", { "1.0" })
+    local name = ("docker://%s/%s"):format(registry.host "plain", repo)
+    local raw = skopeo("inspect", "--tls-verify=false", "--raw", name .. ":1.0")
+    assert.equal(pushed.digest, "sha256:" .. ctz.hash.sha256(raw))
+    assert.same(manifest, ctz.json.decode(raw))
+    local config = ctz.json.decode(skopeo("inspect", "--tls-verify=false", "--config", name .. ":1.0"))
+    assert.equal("arm64", config.architecture)
+    local index = ctz.json.decode(skopeo("inspect", "--tls-verify=false", "--raw", name .. ":all"))
+    assert.equal(pushed.digest, index.manifests[1].digest)
+    local tags = ctz.json.decode(skopeo("list-tags", "--tls-verify=false", name)).Tags
+    table.sort(tags)
+    assert.same(registry.list(client:tags(repo)), tags)
+  end)
+end)
+
 describe("lists #live", function()
   it("of tags are complete, also page by page", function()
     local client, repo = registry.connect "plain", registry.repo()
