@@ -84,6 +84,28 @@ function registry.reference.parse(text, opts) end
 ---@return ctz.registry.Plan
 function registry.retain(repo, opts) end
 
+---@class ctz.registry.sync.opts
+---@field from string  "HOST/NAME" or "oci:DIR"
+---@field to string  "HOST/NAME" or "oci:DIR"
+---@field match? string  a Lua pattern of tags
+---@field versions? string  a range: ">=1.2 <3", "^1.2", "~1.2.3", "1.x", parts joined by ||; it holds pre-releases only where it names one
+---@field newest? integer  only so many of them
+---@field by? string  what newest means: "semver" (default; other tags are left out) or "tag"
+---@field platforms? string[]  as for ctz.registry.copy, like the next three
+---@field referrers? boolean
+---@field digest_tags? boolean
+---@field jobs? integer
+---@field recheck? boolean  true: also what has the same digest is gone through, for new signatures
+---@field prune? boolean  true: with a plan for what the target has too much; the target is a registry
+---@field check? boolean  false: failures are in the record and not raised
+---@field on_tag? fun(tag: string)  before each tag that is copied; it may wait
+
+---Copies the tags of a repository that match into another one, or into a layout, with all that belongs to them; what is the same on both sides is left alone. One that fails does not stop the others, and raises at the end, with the record as err.result. Nothing is removed: with prune the record has a plan of the tags that are too many in the target, for plan:show() and plan:apply().
+---@async
+---@param opts ctz.registry.sync.opts
+---@return {copied: string[], unchanged: string[], failed: table[], bytes: ctz.bytes, plan: ctz.registry.Plan?}
+function registry.sync(opts) end
+
 ---@class ctz.registry.Blob
 local blob = {}
 
