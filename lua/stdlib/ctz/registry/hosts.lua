@@ -81,12 +81,24 @@ end
 
 -- --- certs.d -----------------------------------------------------------------------------------
 
-local function set(text)
-  return text and text ~= "" and text or nil
+-- A run that may not read the environment or these folders (--allow) finds nothing there.
+local function is_denied(err)
+  return type(err) == "table" and err.kind == "denied"
+end
+
+local function variable(name)
+  local ok, value = pcall(function()
+    return env[name]
+  end)
+  if not ok and not is_denied(value) then
+    error(value, 0)
+  end
+  return ok and value and value ~= "" and value or nil
 end
 
 local function folders_of(name)
-  local config = set(env.XDG_CONFIG_HOME) or set(env.HOME) and env.HOME .. "/.config"
+  local home = variable "HOME"
+  local config = variable "XDG_CONFIG_HOME" or home and home .. "/.config"
   return {
     config and config .. "/containers/certs.d/" .. name or "/etc/containers/certs.d/" .. name,
     "/etc/containers/certs.d/" .. name,
@@ -128,7 +140,7 @@ local function tls_of(name)
     local ok, names = pcall(fs.list, folder)
     if ok then
       return tls_of_folder(folder, names)
-    elseif type(names) ~= "table" or names.kind ~= "not_found" and names.kind ~= "denied" then
+    elseif not is_denied(names) and (type(names) ~= "table" or names.kind ~= "not_found") then
       error(names, 0)
     end
   end

@@ -521,6 +521,25 @@ describe("who we are #live", function()
   end)
 end)
 
+describe("a run that may reach only one registry #live", function()
+  it("reaches it, and no other", function()
+    local recipe <close> = ctz.fs.tempfile()
+    ctz.fs.write(recipe.path, [[
+      local ctz = require "ctz"
+      print(ctz.registry.connect(ctz.args[1]):ping().version)
+    ]])
+    local program = require "tests.lua.support.program"
+    local function run(name)
+      return program.run { "run", "--allow", "net=" .. registry.host "plain", recipe.path, registry.host(name) }
+    end
+    local allowed = run "plain"
+    assert.equal("registry/2.0\n", allowed.out, allowed.err)
+    local refused = run "fixed"
+    assert.equal(1, refused.code)
+    assert.matches("--allow net=" .. registry.host "fixed", refused.err, 1, true)
+  end)
+end)
+
 describe("a dry run #live", function()
   it("shows what it would change, and changes nothing", function()
     local client, repo = registry.connect "plain", registry.repo()
