@@ -7,6 +7,7 @@ local check = require("ctz.docker.options").check
 local failure = require "ctz.registry.failure"
 local fs = require "ctz.fs"
 local hash = require "ctz.hash"
+local journal = require "ctz.registry.journal"
 local number_of = require("ctz.registry.client").number_of
 local task = require "ctz.core.task"
 local urls = require "ctz.registry.url"
@@ -16,6 +17,7 @@ local concat, max, min, open_file = table.concat, math.max, math.min, io.open
 
 local PIECE_BYTES <const> = 256 << 10
 local CHUNK_BYTES <const> = 4 << 20 -- GHCR takes no more
+local JOURNAL_BYTES <const> = 1 << 20 -- smaller ones are sent again
 local HELD_BYTES <const> = 64 << 20 -- of a chunk: it is kept until the registry has it
 local STALLS <const> = 5
 local STORED <const> = { [201] = true, [202] = true, [204] = true }
@@ -183,6 +185,13 @@ local function session_of(self, context, answer)
   return { url = location_of(self, context, answer), least = number_of(answer, "oci-chunk-min-length") or 0 }
 end
 
+-- For another process that goes on with it, when the caller wants that.
+local function remember(context, session)
+  if context.journal then
+    journal.put(context.journal, urls.text_of(session.url))
+  end
+end
+
 -- Begins an upload; fields: of its query.
 local function begin(self, context, fields)
   if context.digest and not context.digest:find "^sha256:" then
@@ -203,10 +212,19 @@ local function open_session(self, context)
   if refused then
     error(self:refusal(answer, blobs.request_of(context, { pushes = true })), 0)
   end
-  return session_of(self, context, answer)
+  local session = session_of(self, context, answer)
+  remember(context, session)
+  return session
+end
+
+local function forget(context)
+  if context.journal then
+    journal.drop(context.journal)
+  end
 end
 
 local function give_up(self, context, session)
+  forget(context)
   pcall(request, self, "DELETE", context, { url = session.url, ok = "any", retry = false })
 end
 
@@ -272,6 +290,7 @@ local function patch(self, context, state, chunk, first, from)
   end
   if answer.headers.location then
     state.session.url = location_of(self, context, answer)
+    remember(context, state.session)
   end
   local said, stored = answer.headers.range, stored_of(answer)
   if answer.status == 416 then
@@ -412,6 +431,42 @@ local function put_chunks(self, context, source, session)
   end
 end
 
+-- --- what another process has begun ------------------------------------------------------------
+
+-- The session that is in the journal, when the registry knows it still, and how much it has.
+local function find_session(self, context, source)
+  local text = journal.take(context.journal)
+  local url = text and urls.parse(text)
+  if not url or not self.url or not urls.same_origin(url, self.origin) then
+    return nil
+  end
+  local session = { url = url, least = 0 }
+  local ok, stored = pcall(status_of, self, context, session)
+  if not ok and (type(stored) ~= "table" or stored.kind == "cancelled") then
+    error(stored, 0)
+  elseif not ok or not stored or stored == 0 or stored > source.size then
+    return nil
+  end
+  return session, stored
+end
+
+-- True when it is there now. What does not work is begun anew.
+local function go_on(self, context, source)
+  local session, stored = find_session(self, context, source)
+  if not session then
+    return false
+  end
+  remember(context, session)
+  local state = { session = session, stored = stored, stalls = 0, next_piece = source.open(stored) }
+  local ok, err = pcall(send_all_chunks, self, context, state, source)
+  if not ok and (type(err) ~= "table" or err.kind == "cancelled" or task.remaining() <= 0) then
+    error(err, 0)
+  elseif not ok then
+    give_up(self, context, session)
+  end
+  return ok, stored
+end
+
 -- --- one piece ---------------------------------------------------------------------------------
 
 -- Statuses after which chunks may work.
@@ -485,13 +540,23 @@ local function send(self, context, source, opts, looks)
       return "mounted"
     end
   end
+  if opts.resume and source.repeatable and (source.size or 0) >= JOURNAL_BYTES then
+    context.journal = ("%s/%s@%s"):format(self.name, context.repo, source.digest)
+    local done, stored = go_on(self, context, source)
+    if done then
+      forget(context)
+      return "resumed", stored
+    end
+  end
   if source.size and not opts.chunked then
     if put_whole(self, context, source, session or open_session(self, context), opts.verify) then
+      forget(context)
       return "pushed"
     end
     session = nil
   end
   put_chunks(self, context, source, session)
+  forget(context)
   return "pushed"
 end
 
@@ -508,7 +573,9 @@ end
 --- @param opts.chunked? boolean  true: in chunks at once
 --- @param opts.verify? boolean  true: size and digest are checked here before the registry sees the end; else by it
 --- @param opts.check? boolean  false: does not ask whether it is there already
---- @return {digest: string, size: ctz.bytes}, "exists"|"mounted"|"pushed"
+--- @param opts.resume? boolean  true: goes on with an upload of a process that died, and leaves what another needs for
+---   that; for content that can be sent again
+--- @return {digest: string, size: ctz.bytes}, "exists"|"mounted"|"pushed"|"resumed", integer?
 --- @error digest  the content is another one
 --- @error size  it is longer or shorter than announced, or too long for the registry
 --- @error denied  we may not push there
@@ -520,6 +587,7 @@ local function put_blob(self, repo, content, opts)
   local op <const> = "registry.client.put_blob"
   opts = check(op, opts, {
     digest = "string", size = "count", mount = "string", chunked = "boolean", verify = "boolean", check = "boolean",
+    resume = "boolean",
   })
   local path, target = self:repository(op, repo, opts.digest and "@" .. opts.digest)
   local context = { op = op, target = target, repo = path, scopes = scopes_of(path) }

@@ -84,7 +84,7 @@ function Repository:write_blob(descriptor, open, opts)
     if state.reader then
       state.reader:close()
     end
-    local reader = open(offset)
+    local reader = open(offset, offset > 0)
     state.reader = is_remote and offset == 0 and transfer.checked(reader, descriptor) or reader
     return counted(state.reader, state, opts.on_bytes)
   end
@@ -96,10 +96,10 @@ function Repository:write_blob(descriptor, open, opts)
     end,
   })
   local mount = is_remote and from.client.name == self.client.name and from.path ~= self.path and from.path or nil
-  local _, how = self.client:put_blob(self.path, again, {
-    digest = descriptor.digest, size = descriptor.size, mount = mount, check = false,
+  local _, how, stored = self.client:put_blob(self.path, again, {
+    digest = descriptor.digest, size = descriptor.size, mount = mount, check = false, resume = opts.resume ~= false,
   })
-  return how == "pushed" and "copied" or how
+  return how == "pushed" and "copied" or how, stored
 end
 
 function Repository:write_manifest(manifest, tag)
