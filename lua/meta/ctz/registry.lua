@@ -258,13 +258,14 @@ function client:ping(opts) end
 ---@field chunked? boolean  true: in chunks at once
 ---@field verify? boolean  true: size and digest are checked here before the registry sees the end; else by it
 ---@field check? boolean  false: does not ask whether it is there already
+---@field resume? boolean  true: goes on with an upload of a process that died, and leaves what another needs for that; for content that can be sent again
 
 ---Puts a blob into a repository and returns its descriptor {digest, size} and how: "exists", "mounted" or "pushed". It is sent in one piece, and in chunks when the registry does not take it so.
 ---@async
 ---@param repo string
 ---@param content string|table|function  its bytes; {path=FILE}; a reader (read() -> string|nil), which is sent once; or function(offset) -> reader, which can be sent again from there
 ---@param opts? ctz.registry.Client.put_blob.opts
----@return {digest: string, size: ctz.bytes}, "exists"|"mounted"|"pushed"
+---@return {digest: string, size: ctz.bytes}, "exists"|"mounted"|"pushed"|"resumed", integer?
 function client:put_blob(repo, content, opts) end
 
 ---@class ctz.registry.Client.put_manifest.opts
