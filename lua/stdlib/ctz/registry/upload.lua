@@ -457,7 +457,7 @@ local function go_on(self, context, source)
     return false
   end
   remember(context, session)
-  local state = { session = session, stored = stored, stalls = 0, next_piece = source.open(stored) }
+  local state = { session = session, stored = stored, most = stored, stalls = 0, next_piece = source.open(stored) }
   local ok, err = pcall(send_all_chunks, self, context, state, source)
   if not ok and (type(err) ~= "table" or err.kind == "cancelled" or task.remaining() <= 0) then
     error(err, 0)
