@@ -48,6 +48,22 @@ registry.credentials = {}
 ---@return {username: string?, password: ctz.secret?, identity_token: ctz.secret?}?
 function registry.credentials.get(host) end
 
+---@class ctz.registry.manage.opts
+---@field operation string  push pull tag list delete
+---@field image string  "team/app:1.0"; with its host unless opts.registry names it
+---@field registry? string  "ghcr.io", "localhost:5000"
+---@field from? string  of push: any form of ctz.image.open
+---@field to? string  of pull: any form of ctz.image.open
+---@field tags? string[]  of tag: what the image is called too
+---@field platforms? string[]  of push and pull: as for ctz.registry.copy
+---@field check? boolean  false: a failure is a record with success=false
+
+---One operation on an image in a registry, as a record: {operation, image_name, registry_url, success, image_digest, tags, size_mb (of 1,000,000 bytes; of push and pull), error_message}. A failure raises like every other, with the record as err.result; with check=false the record is returned.
+---@async
+---@param opts ctz.registry.manage.opts
+---@return table
+function registry.manage(opts) end
+
 registry.reference = {}
 
 ---@class ctz.registry.reference.format.opts

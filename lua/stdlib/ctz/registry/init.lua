@@ -5,7 +5,7 @@ local require, rawset, setmetatable = require, rawset, setmetatable
 -- One file each, loaded when first named.
 local modules <const> = { reference = true, credentials = true }
 -- Functions that stand beside them, and where they are.
-local functions <const> = { connect = "client", copy = "copy", retain = "retain", sync = "sync" }
+local functions <const> = { connect = "client", copy = "copy", retain = "retain", sync = "sync", manage = "manage" }
 
 return setmetatable({}, {
   __index = function(self, name)
