@@ -12,8 +12,8 @@ local units = require "ctz.docker.units"
 local versions = require "ctz.registry.versions"
 
 local suggestion = problems.suggestion
-local error, ipairs, map, pairs, pcall, type =
-  error, ipairs, require("ctz").map, pairs, pcall, type
+local error, ipairs, map, pairs, pcall, setmetatable, type =
+  error, ipairs, require("ctz").map, pairs, pcall, setmetatable, type
 local sort = table.sort
 
 local OP <const> = "registry.retain"
@@ -186,6 +186,9 @@ end
 -- plan_of(client, repo, choose, opts) -> plan. choose(items, graph) gives items their why, and goes to
 -- those that go.
 local function plan_of(client, repo, chooser, opts)
+  if #client.mirror_clients > 0 then -- a mirror may be behind, and what it says decides what is removed
+    client = setmetatable({ mirror_clients = {} }, { __index = client })
+  end
   local items, attached, edges = list_tags(client, repo)
   local graph = graphs.new(client, repo, edges)
   chooser(items, graph)
