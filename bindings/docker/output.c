@@ -31,8 +31,11 @@ struct output {
     struct line lines[FRAME_STREAMS];
     char stamp[STAMP_BYTES];
     size_t stamp_size;
+    char last[STAMP_BYTES]; // the last whole time, and how many lines had it
+    size_t last_size, last_count;
     size_t cap;                  // bytes of a line
     bool timestamps, in_stamp;   // in_stamp: a time is due, or cut
+    bool hides_times;            // they are read, and not told
     bool line_begins, has_ended; // line_begins: only with a TTY
 };
 
@@ -124,6 +127,15 @@ static int l_part(lua_State *L)
 
 // --- lines -------------------------------------------------------------------------------------
 
+static void keep_stamp(struct output *output)
+{
+    bool same = output->stamp_size == output->last_size &&
+                memcmp(output->stamp, output->last, output->last_size) == 0;
+    output->last_count = same ? output->last_count + 1 : 1;
+    output->last_size = output->stamp_size;
+    memcpy(output->last, output->stamp, output->stamp_size);
+}
+
 // The time in front of a line is taken off. False: its rest has not come.
 static bool take_stamp(lua_State *L, struct output *output)
 {
@@ -143,6 +155,7 @@ static bool take_stamp(lua_State *L, struct output *output)
             line->time = time;
             line->has_time = true;
         }
+        keep_stamp(output);
         output->in_stamp = false;
         output->stamp_size = 0;
     }
@@ -160,7 +173,7 @@ static int push_line(lua_State *L, struct output *output, enum frame_stream stre
     lua_setfield(L, -2, "stream");
     lua_pushlstring(L, text, size);
     lua_setfield(L, -2, "text");
-    if (line->has_time) {
+    if (line->has_time && !output->hides_times) {
         lua_pushnumber(L, line->time);
         lua_setfield(L, -2, "time");
     }
@@ -224,22 +237,35 @@ static int l_line(lua_State *L)
 
 // --- the object --------------------------------------------------------------------------------
 
-// docker.output{tty=, timestamps=} -> output
+// docker.output{tty=, timestamps=, hides_times=} -> output
 int docker_l_output(lua_State *L)
 {
-    static const char *const names[] = {"tty", "timestamps", NULL};
+    static const char *const names[] = {"tty", "timestamps", "hides_times", NULL};
     ctz_opts_check(L, 1, names);
     bool raw = ctz_opt_bool(L, 1, "tty", false);
     bool timestamps = ctz_opt_bool(L, 1, "timestamps", false);
+    bool hides_times = ctz_opt_bool(L, 1, "hides_times", false);
     struct output *output = ctz_object_new(L, OUTPUT_CLASS, sizeof *output, 0);
     output->cap = (size_t)ctz_limit(ctz_host(L), CTZ_LIMIT_LOG_LINE_BYTES);
     output->frames.raw = raw;
     output->timestamps = timestamps;
+    output->hides_times = hides_times;
     output->in_stamp = raw && timestamps;
     ctz_buffer_init(&output->fed, SIZE_MAX);
     for (int i = 0; i < FRAME_STREAMS; i++)
         ctz_buffer_init(&output->lines[i].text, SIZE_MAX);
     return 1;
+}
+
+// output:stamp() -> text, count: the last time that was read, and how many lines in a row had it
+static int l_stamp(lua_State *L)
+{
+    const struct output *output = check_output(L);
+    if (output->last_size == 0)
+        return 0;
+    lua_pushlstring(L, output->last, output->last_size);
+    lua_pushinteger(L, (lua_Integer)output->last_count);
+    return 2;
 }
 
 // output:feed(bytes)
@@ -277,6 +303,7 @@ void docker_open_output(lua_State *L)
         {"docker.output.feed", l_feed, CTZ_CAP_PURE, 0, 0},
         {"docker.output.line", l_line, CTZ_CAP_PURE, 0, 0},
         {"docker.output.part", l_part, CTZ_CAP_PURE, 0, 0},
+        {"docker.output.stamp", l_stamp, CTZ_CAP_PURE, 0, 0},
         {"docker.output.finish", l_finish, CTZ_CAP_PURE, 0, 0},
         {"docker.output.__gc", l_collect, CTZ_CAP_PURE, 0, 0},
         {NULL, NULL, CTZ_CAP_UNNAMED, 0, 0},

@@ -19,7 +19,7 @@ local LEFT_OUT <const> = {
   created = true, Created = true, CreatedAt = true, StartedAt = true, FinishedAt = true, time = true, timeNano = true,
   Start = true, End = true, LastTagTime = true, RootFS = true, DockerVersion = true, Metadata = true,
   ContainerConfig = true, Comment = true, Runtime = true, Status = true, PID = true, PPID = true, STIME = true,
-  C = true, last_tagged = true,
+  C = true, last_tagged = true, IPPrefixLen = true,
 }
 
 local function plain_text(text)
@@ -27,6 +27,7 @@ local function plain_text(text)
     :gsub("%f[%x]" .. ("%x"):rep(64) .. "%f[^%x]", "ID")
     :gsub("%f[%x]" .. ("%x"):rep(12) .. "%f[^%x]", "ID")
     :gsub("%f[%d]%d+%.%d+%.%d+%.%d+", "ADDRESS")
+    :gsub("ADDRESS/%d+", "ADDRESS")
     :gsub("02:42:%x%x:%x%x:%x%x:%x%x", "MAC")
     :gsub("/[^ :]*/volumes/", "/volumes/")
     :gsub("^fe80::[%x:]+", "ADDRESS"))
