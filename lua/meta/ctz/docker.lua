@@ -874,6 +874,18 @@ local container = {}
 ---@return container
 function container:refresh() end
 
+---@class ctz.docker.image
+local image = {}
+
+---@class ctz.docker.image.analyze.opts
+---@field platform? string  default: this machine's
+
+---What the image is made of, as ctz.image.analyze tells it. The engine's image is saved for it as a file that goes again.
+---@async
+---@param opts? ctz.docker.image.analyze.opts
+---@return table
+function image:analyze(opts) end
+
 ---@class ctz.program
 local program = {}
 

@@ -138,6 +138,23 @@ for name in ("get history inspect push remove save"):gmatch "%S+" do
   end
 end
 
+--- image:analyze(opts?) -> table
+--- What the image is made of, as ctz.image.analyze tells it. The engine's image is saved for it as a file
+--- that goes again.
+--- @async
+--- @param opts.platform? string  default: this machine's
+--- @error not_found it has been removed
+--- @example local _, err = ctz.try(ctz.docker.connect{host="unix:///none.sock"}.images.get, "web:1")
+--- @example assert(err:is "unreachable")
+function METHODS:analyze(opts)
+  local folder <close> = require("ctz.fs").tempdir()
+  local path = folder.path .. "/image.tar"
+  self:save { to = path }
+  local report = require("ctz.image.analyze").analyze("docker-archive:" .. path, opts)
+  report.name = self.full_name or self.id
+  return report
+end
+
 local function make(client, fields)
   return setmetatable(fields, {
     __name = "ctz.docker.image",
