@@ -53,9 +53,10 @@ CTZ_API int ctz_file_list_finish(struct ctz_file_list *list, struct ctz_error *e
 /// The last record of that path that stands before that place in the stream, or is a whiteout.
 struct ctz_file *ctz_file_list_find(const struct ctz_file_list *list, const char *path, size_t size,
                                     uint32_t before);
-int ctz_file_compare_paths(const char *left, size_t left_bytes, const char *right,
-                           size_t right_bytes);
-bool ctz_file_is_below(const struct ctz_file *file, const char *folder, size_t folder_bytes);
+CTZ_API int ctz_file_compare_paths(const char *left, size_t left_bytes, const char *right,
+                                   size_t right_bytes);
+CTZ_API bool ctz_file_is_below(const struct ctz_file *file, const char *folder,
+                               size_t folder_bytes);
 CTZ_API void ctz_file_list_clear(struct ctz_file_list *list);
 
 /// What the layers make together: the files that are seen, in the order of ctz_file_list.
