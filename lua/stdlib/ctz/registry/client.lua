@@ -172,12 +172,18 @@ local function is_busy(answer)
   return failure.busy[answer.status]
 end
 
+-- Nobody listens there, and nobody ever did: that is told at once.
+local function is_nobody(self, err)
+  return not self.reached and type(err) == "table" and err.code == "ECONNREFUSED"
+end
+
 -- Repeats what the registry was too busy for, or what broke on the way.
 local function ask_often(self, method, path, opts)
   local repeatable = is_repeatable(method, opts)
   for try = 1, TRIES do
     local permit <close> = self.pace:enter()
     local ok, answer = pcall(ask, self, method, path, opts)
+    self.reached = self.reached or ok
     local asked = ok and challenges.retry_after(answer.headers["retry-after"], time.now()) or nil
     if ok and not is_busy(answer) then
       self.pace:answered()
@@ -188,7 +194,8 @@ local function ask_often(self, method, path, opts)
       return answer, asked, try
     end
     local err = not ok and failure.of_transport(answer, opts, self.authority) or nil
-    local again = (ok or type(err) == "table" and err.retryable) and pause_before(self, try, asked, repeatable)
+    local may_repeat = ok or type(err) == "table" and err.retryable and not is_nobody(self, err)
+    local again = may_repeat and pause_before(self, try, asked, repeatable)
     if not again then
       if err then
         if type(err) == "table" and try > 1 then
