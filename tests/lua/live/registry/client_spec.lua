@@ -474,16 +474,25 @@ describe("who we are #live", function()
   it("is asked for once for many requests of the same kind", function()
     local client, repo = registry.connect("token", { auth = registry.user }), registry.repo()
     registry.push(client, repo, "1")
-    local before = #registry.asked()
+    local function asked() -- of this repository: other specs ask the same server
+      local count = 0
+      for _, one in ipairs(registry.asked()) do
+        if table.concat(one.scopes, " "):find(repo, 1, true) then
+          count = count + 1
+        end
+      end
+      return count
+    end
+    local before = asked()
     ctz.map({ "1", "1", "1", "1", "1", "1" }, function(tag)
       client:resolve(repo, tag)
     end)
-    assert.equal(before, #registry.asked())
+    assert.equal(before, asked())
     local fresh = registry.connect("token", { auth = registry.user })
     ctz.map({ "1", "1", "1", "1", "1", "1" }, function(tag)
       fresh:resolve(repo, tag)
     end)
-    assert.equal(before + 1, #registry.asked())
+    assert.equal(before + 1, asked())
   end)
 
   it("may be nobody, where that is enough", function()
