@@ -522,9 +522,13 @@ describe("who we are #live", function()
     registry.push(client, repo, "1")
     local by_identity = registry.connect("token", { auth = { identity_token = "identity" } })
     assert.is_truthy(by_identity:resolve(repo, "1"))
-    local asked = registry.asked()
-    assert.equal("POST", asked[#asked].method)
-    assert.equal("refresh_token", asked[#asked].grant)
+    local grant
+    for _, one in ipairs(registry.asked()) do -- other specs ask the same server
+      if one.method == "POST" and table.concat(one.scopes, " "):find(repo, 1, true) then
+        grant = one.grant
+      end
+    end
+    assert.equal("refresh_token", grant)
     local wrong = registry.connect("token", { auth = { identity_token = "stolen" } })
     assert.equal("auth", failure(wrong.resolve, wrong, repo, "1").kind)
   end)
