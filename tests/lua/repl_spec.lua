@@ -436,8 +436,11 @@ describe("ctz repl", function()
       end
       send(table.concat(bytes))
     end
-    send(PASTE_END .. "x" .. CTRL_C .. CTRL_C)
-    send("'ali' .. 've'" .. ENTER)
+    for _ = 1, 5 do -- a key before may have asked for the next one as it is, or a lone Escape still waits
+      send(PASTE_END .. "x" .. CTRL_C .. CTRL_C)
+      send("'ali' .. 've'" .. ENTER)
+      ctz.sleep(0.6)
+    end
     expect '"alive"'
     expect "ctz> "
     finish()
