@@ -16,7 +16,7 @@ local OP <const> = "docker.containers.wait_until"
 local DEADLINE_S <const> = 60
 local FIRST_S <const>, LONGEST_S <const> = 0.05, 1 -- between two looks
 local SILENCE_S <const> = 0.2 -- a connection that the engine's proxy cannot pass on ends sooner
-local TAIL <const> = 20 -- lines of log in an error
+local TAIL <const>, TAIL_S <const> = 20, 2 -- lines of log in an error; an engine that hangs gives none
 
 local function fail(kind, waiting, text, hint)
   error(task.error {
@@ -34,7 +34,7 @@ end
 
 local function read_tail(waiting)
   local lines = {}
-  pcall(function()
+  pcall(task.timeout, TAIL_S, function()
     for line in require("ctz.docker.logs").logs(waiting.client, waiting.container, { tail = TAIL }) do
       lines[#lines + 1] = line.text
     end
