@@ -19,6 +19,13 @@
 #define ACTIVE_MAX       256 // transfers at once, streams not counted; the others wait their turn
 #define ACTIVE_MIN       1
 
+// A sender that writes line by line would wake us for each. After some wake-ups in close order that
+// brought little, the socket gathers for a while: measured with 2,000,000 lines of a log, 168,000
+// wake-ups and 4.7 s of CPU become 7,000 and 2.1 s.
+#define TRICKLE_BYTES 131072 // less is little
+#define TRICKLES      8      // before the first rest; no answer to a call has so many
+#define REST_NS       UINT64_C(1000000)
+
 // --- sockets -----------------------------------------------------------------------------------
 
 // One descriptor of libcurl. Between two requests it stays in the poll set, without keeping the
@@ -30,6 +37,10 @@ struct http_socket {
     struct ctz_http_request *request; // of an upgraded connection, which libcurl does not watch
     curl_socket_t descriptor;
     int wanted, polled; // UV_READABLE, UV_WRITABLE
+    struct ctz_timer rest;
+    uint64_t awake_ns; // since then it is polled
+    unsigned trickles; // in a row
+    bool rests;
 };
 
 static void flush_events(struct ctz_http *client);
@@ -46,6 +57,44 @@ static void act(struct ctz_http *client, curl_socket_t descriptor, int mask)
             if (request->state == HTTP_RUNNING)
                 ctz_http_touch(request, HTTP_BROKEN);
     read_messages(client);
+}
+
+static void on_poll(uv_poll_t *poll, int status, int events);
+
+static void end_rest(struct http_socket *socket)
+{
+    ctz_timer_stop(socket->client->host, &socket->rest);
+    socket->rests = false;
+    socket->awake_ns = ctz_now();
+    socket->polled = socket->wanted;
+    if (socket->wanted)
+        uv_poll_start(&socket->poll, socket->wanted, on_poll);
+}
+
+static void on_rested(struct ctz_timer *timer)
+{
+    end_rest(CTZ_CONTAINER(timer, struct http_socket, rest));
+}
+
+// size: of what a stream got now.
+static void pace(struct http_socket *socket, size_t size)
+{
+    uint64_t now_ns = ctz_now();
+    bool trickles = size > 0 && size < TRICKLE_BYTES && now_ns - socket->awake_ns < REST_NS;
+    socket->trickles = trickles ? socket->trickles + 1 : 0;
+    socket->awake_ns = now_ns;
+    if (socket->trickles < TRICKLES || socket->wanted != UV_READABLE ||
+        socket->polled != UV_READABLE)
+        return;
+    uv_poll_stop(&socket->poll);
+    socket->polled = 0;
+    socket->rests = true;
+    ctz_timer_start(socket->client->host, &socket->rest, now_ns + REST_NS, on_rested);
+}
+
+static struct http_socket *find_socket(const struct ctz_http *client, curl_socket_t descriptor)
+{
+    return (size_t)descriptor < client->socket_count ? client->sockets[descriptor] : NULL;
 }
 
 static void on_poll(uv_poll_t *poll, int status, int events)
@@ -66,7 +115,11 @@ static void on_poll(uv_poll_t *poll, int status, int events)
         int mask = 0;
         mask |= events & UV_READABLE ? CURL_CSELECT_IN : 0;
         mask |= events & UV_WRITABLE ? CURL_CSELECT_OUT : 0;
-        act(client, socket->descriptor, mask);
+        curl_socket_t descriptor = socket->descriptor;
+        client->streamed = 0;
+        act(client, descriptor, mask);
+        if (find_socket(client, descriptor) == socket) // libcurl may have closed it
+            pace(socket, client->streamed);
     }
     flush_events(client);
 }
@@ -74,11 +127,6 @@ static void on_poll(uv_poll_t *poll, int status, int events)
 static void free_socket(uv_handle_t *handle)
 {
     ctz_free(CTZ_CONTAINER(handle, struct http_socket, poll));
-}
-
-static struct http_socket *find_socket(const struct ctz_http *client, curl_socket_t descriptor)
-{
-    return (size_t)descriptor < client->socket_count ? client->sockets[descriptor] : NULL;
 }
 
 static int grow_sockets(struct ctz_http *client, curl_socket_t descriptor)
@@ -124,6 +172,10 @@ static int watch(struct http_socket *socket, int events)
         return 0;
     }
     uv_ref((uv_handle_t *)&socket->poll);
+    if (socket->rests && events == UV_READABLE)
+        return 0;
+    if (socket->rests)
+        end_rest(socket);
     if (socket->polled == events)
         return 0;
     socket->polled = events;
@@ -136,6 +188,7 @@ void ctz_http_socket_forget(struct ctz_http *client, curl_socket_t descriptor)
     if (!socket)
         return;
     client->sockets[descriptor] = NULL;
+    ctz_timer_stop(client->host, &socket->rest);
     uv_close((uv_handle_t *)&socket->poll, free_socket);
 }
 

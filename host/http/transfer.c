@@ -116,6 +116,7 @@ static size_t on_body(char *bytes, size_t unit, size_t count, void *context)
         request->pause_receive = true;
         return CURL_WRITEFUNC_PAUSE;
     }
+    request->client->streamed += size;
     ctz_http_touch(request, CTZ_HTTP_DATA);
     return keep(request, bytes, size);
 }

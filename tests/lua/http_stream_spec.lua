@@ -51,6 +51,19 @@ local function files()
 end
 
 describe("a stream", function()
+  it("that comes in thousands of small pieces comes whole, though it is gathered", function()
+    local stream = http.get(url "/tick/0.0002", { stream = true })
+    local number = 0
+    for line in stream:lines() do
+      number = number + 1
+      assert.equal("tick " .. number, line)
+      if number == 2000 then
+        break
+      end
+    end
+    stream:close()
+  end)
+
   it("returns when the head is there and gives the body as it comes", function()
     local stream = http.get(url "/tick/0.01", { stream = true })
     assert.equal(200, stream.status)

@@ -200,10 +200,16 @@ end
 
 local attach = {}
 
--- A container keeps its terminal, so an object that was inspected need not ask.
+-- A container keeps its terminal, so of an object that knows it the engine is not asked.
 function attach.has_terminal(client, container, path, about)
-  local config = type(container) == "table" and container.raw and container.raw.Config
-  return (config or client:call("GET", path .. "/json", about).Config).Tty
+  local known = nil
+  if type(container) == "table" then
+    known = container.tty
+  end
+  if known ~= nil then
+    return known
+  end
+  return client:call("GET", path .. "/json", about).Config.Tty
 end
 
 --- ctz.docker.containers.attach(container, opts?) -> attached

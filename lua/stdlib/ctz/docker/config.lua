@@ -16,6 +16,7 @@ local simple = require "ctz.docker.config.simple"
 
 local error, getmetatable, ipairs, pairs, setmetatable = error, getmetatable, ipairs, pairs, setmetatable
 local tonumber, tostring, type = tonumber, tostring, type
+local sort = table.sort
 
 local OP <const> = "docker.config"
 local DEFAULT_API <const> = "1.41"
@@ -35,11 +36,28 @@ local FOREIGN <const> = {
   links_to = "links", security_opts = "security_opt", add_host = "extra_hosts", host_name = "hostname",
 }
 
-local fields, by_name, names = {}, {}, {}
+local by_name, names, order = {}, {}, {}
+local checks = {} -- what looks at a whole description
 for _, group in ipairs { process.fields, simple, ports, mounts, networks.fields, resources.fields } do
   for _, field in ipairs(group) do
-    fields[#fields + 1], by_name[field.name], names[#names + 1] = field, field, field.name
+    names[#names + 1] = field.name
+    by_name[field.name], order[field] = field, #names
+    checks[#checks + 1] = field.check
   end
+end
+
+local function in_order(left, right)
+  return order[left] < order[right]
+end
+
+-- The fields that a description has, in their order.
+local function fields_of(description)
+  local fields = {}
+  for name in pairs(description) do
+    fields[#fields + 1] = by_name[name]
+  end
+  sort(fields, in_order)
+  return fields
 end
 
 local ContainerConfig = { __name = "ctz.docker.ContainerConfig" }
@@ -91,19 +109,17 @@ local function new(given, op, also)
   end
   local problems, config = problems_of.new(), {}
   check_names(given, also or {}, problems)
-  for _, field in ipairs(fields) do
+  for _, field in ipairs(fields_of(given)) do
     local value = given[field.name]
-    if value ~= nil and value ~= json.null then
+    if value ~= json.null then
       config[field.name] = field.read(value, field.name, problems)
     end
   end
   if given.image == nil or given.image == json.null then
     problems:usage("image", "it is required")
   end
-  for _, field in ipairs(fields) do
-    if field.check then
-      field.check(config, problems)
-    end
+  for _, check in ipairs(checks) do
+    check(config, problems)
   end
   problems:raise(op)
   op_of[config] = op
@@ -224,10 +240,9 @@ end
 function ContainerConfig:to_api(api_version)
   local body = new_body(api_version)
   body.Config.Image, body.query.name = self.image, self.name
-  for _, field in ipairs(fields) do
-    local value = self[field.name]
-    if value ~= nil and field.api then
-      field.api(value, body)
+  for _, field in ipairs(fields_of(self)) do
+    if field.api then
+      field.api(self[field.name], body)
     end
   end
   process.streams_to_api(self, body)
@@ -308,10 +323,9 @@ function ContainerConfig:to_run_args()
   local put = new_put()
   put.some("--name", self.name)
   process.streams_to_args(self, put)
-  for _, field in ipairs(fields) do
-    local value = self[field.name]
-    if value ~= nil and field.args then
-      field.args(value, put)
+  for _, field in ipairs(fields_of(self)) do
+    if field.args then
+      field.args(self[field.name], put)
     end
   end
   networks.to_args(self, put)

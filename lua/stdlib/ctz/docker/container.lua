@@ -4,7 +4,8 @@ local marked = require "ctz.docker.marked"
 local table_of = require("ctz.docker.values").table_of
 local units = require "ctz.docker.units"
 
-local ipairs, pairs, require, setmetatable = ipairs, pairs, require, setmetatable
+local getmetatable, ipairs, next, pairs = getmetatable, ipairs, next, pairs
+local rawget, rawset, require, setmetatable = rawget, rawset, require, setmetatable
 local sort, tonumber = table.sort, tonumber
 
 -- --- methods -----------------------------------------------------------------------------------
@@ -81,22 +82,73 @@ local function ports_of_inspect(raw)
   return ports
 end
 
-local function object(client, fields)
+-- behind: what pairs and ctz.inspect do not show, beside the methods: the client, and tty where it is known.
+local function object(fields, behind)
   fields.is_running = fields.status == "running"
-  -- What pairs and ctz.inspect show is what the engine said; the client stands behind.
   return setmetatable(fields, {
     __name = "ctz.docker.container",
     __index = function(_, name)
-      return name == "client" and client or METHODS[name]
+      return METHODS[name] or behind[name]
     end,
   })
 end
 
+-- --- one that was just made ---------------------------------------------------------------------
+
+-- What the answer to create does not tell. The name is among them when the engine chose it.
+local ASKED_FOR <const> = { name = true, created = true, labels = true, raw = true }
+
+-- Fields that are there are left as they are: the container may run by now.
+local function ask(self, client)
+  local meta = getmetatable(self)
+  meta.__index, meta.__pairs = meta.known, nil
+  for name, value in pairs(require("ctz.docker.containers").get(client, self.id)) do
+    if self[name] == nil then
+      rawset(self, name, value)
+    end
+  end
+end
+
+-- The engine is asked when one of those is looked at, which most recipes never do.
+local function asks_late(self, client)
+  local meta = getmetatable(self)
+  meta.known = meta.__index
+  function meta.__index(_, name)
+    if ASKED_FOR[name] then
+      ask(self, client)
+      return self[name]
+    end
+    return meta.known(self, name)
+  end
+  function meta.__pairs()
+    ask(self, client)
+    return next, self
+  end
+  return self
+end
+
 local container = {}
+
+-- What create made of the configuration.
+function container.created(client, id, config, warnings)
+  return asks_late(object({
+    id = id,
+    name = config.name,
+    image = config.image,
+    status = "created",
+    ports = {},
+    warnings = warnings,
+  }, { client = client, tty = config.tty or false }), client)
+end
+
+-- The text for errors; the engine is not asked for it.
+function container.shown(self)
+  return "container " .. (rawget(self, "name") or self.id:sub(1, 12))
+end
 
 -- An entry of the list.
 function container.list(client, raw)
-  return object(client, {
+  return object({
     id = raw.Id,
     name = (raw.Names[1] or ""):gsub("^/", ""),
     image = raw.Image,
@@ -105,12 +157,12 @@ function container.list(client, raw)
     created = raw.Created,
     labels = table_of(raw.Labels),
     raw = raw,
-  })
+  }, { client = client })
 end
 
 -- The answer of inspect.
 function container.inspect(client, raw)
-  return object(client, {
+  return object({
     id = raw.Id,
     name = raw.Name:gsub("^/", ""),
     image = raw.Config.Image,
@@ -119,12 +171,12 @@ function container.inspect(client, raw)
     created = units.unix_time(raw.Created),
     labels = table_of(raw.Config.Labels),
     raw = raw,
-  })
+  }, { client = client, tty = raw.Config.Tty })
 end
 
 -- What a dry run gives in the place of a container that would be made.
 function container.planned(client, config)
-  return object(client, {
+  return object({
     id = config.name or "planned",
     name = config.name,
     image = config.image,
@@ -132,7 +184,7 @@ function container.planned(client, config)
     ports = {},
     labels = config.labels or {},
     planned = true,
-  })
+  }, { client = client })
 end
 
 return container

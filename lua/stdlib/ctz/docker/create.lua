@@ -1,5 +1,6 @@
 -- docker/create.lua: makes a container: its image, its networks, its labels; and reads its end.
 -- SPDX-License-Identifier: MIT
+local container_of = require "ctz.docker.container"
 local labels = require "ctz.docker.labels"
 local log = require "ctz.log"
 local new_error = require("ctz.core.task").error
@@ -133,9 +134,7 @@ end
 local function make_with_networks(client, op, config, pull, held)
   local answer = make(client, op, config, pull, held)
   connect_networks(client, op, config, answer.Id)
-  local container = require("ctz.docker.containers").get(client, answer.Id)
-  container.warnings = table_of(answer.Warnings)
-  return container
+  return container_of.created(client, answer.Id, config, table_of(answer.Warnings))
 end
 
 -- A container object. held: who removes it, when it is not what the caller wanted; without it nothing
@@ -143,7 +142,7 @@ end
 local function create(client, op, config, pull, held)
   local shown = config.name or config.image
   if client:plans("create container %s of image %s", shown, config.image) then
-    return require("ctz.docker.container").planned(client, config)
+    return container_of.planned(client, config)
   elseif held then
     return make_with_networks(client, op, config, pull, held)
   end

@@ -8,7 +8,7 @@ local new_error = require("ctz.core.task").error
 local table_of = require("ctz.docker.values").table_of
 
 local error, ipairs, next, pairs, pcall = error, ipairs, next, pairs, pcall
-local setmetatable, tostring, type = setmetatable, tostring, type
+local rawget, setmetatable, tostring, type = rawget, setmetatable, tostring, type
 local find, format = string.find, string.format
 local move, sort = table.move, table.sort
 
@@ -36,7 +36,7 @@ end
 -- The part of a path, and the text for errors, of a name, an id or an object.
 local function subject(op, what, value)
   if type(value) == "table" and type(value.id) == "string" then
-    return escape(value.id), what .. " " .. (value.name or value.id)
+    return escape(value.id), what .. " " .. (rawget(value, "name") or value.id)
   end
   return escape(check_name(op, what, value)), what .. " " .. value
 end

@@ -6,6 +6,7 @@ local configs = require "ctz.docker.config"
 local creating = require "ctz.docker.create"
 local failure = require "ctz.docker.failure"
 local json = require "ctz.json"
+local shown = require("ctz.docker.container").shown
 local task = require "ctz.core.task"
 
 local map = require("ctz").map
@@ -78,7 +79,7 @@ end
 local function start(client, container, opts)
   client:call("POST", "/containers/" .. container.id .. "/start", {
     op = OP,
-    target = "container " .. container.name,
+    target = shown(container),
     timeout = opts.timeout,
   })
 end
@@ -126,7 +127,7 @@ local Guard = {
 local function begin_wait(client, container)
   return client:stream("POST", "/containers/" .. container.id .. "/wait", {
     op = OP,
-    target = "container " .. container.name,
+    target = shown(container),
     query = { condition = "next-exit" },
     reads = true,
   })
@@ -140,7 +141,7 @@ local function wait_for_removal(client, container)
 end
 
 local function end_wait(client, waiting, container)
-  local target = "container " .. container.name
+  local target = shown(container)
   local parts = {}
   local ok, err = pcall(function()
     for chunk in waiting:chunks() do

@@ -46,6 +46,22 @@ describe("containers #live", function()
     assert.same({ exit_code = 0, stdout = "out\n", stderr = "err\n" }, result)
   end)
 
+  it("know what they were made of, and ask for the rest when it is looked at", function()
+    local container = docker.containers.create { image = engine.image, command = { "true" }, labels = { part = "b" } }
+    made[#made + 1] = container
+    assert.equal("created", container.status)
+    assert.is_nil(rawget(container, "raw"))
+    assert.matches("^%l+_%l+", container.name)
+    assert.equal("b", container.labels.part)
+    assert.equal(container.id, container.raw.Id)
+    local shown = {}
+    for name in pairs(docker.containers.create { image = engine.image, name = "seen-" .. container.id:sub(1, 8) }) do
+      shown[name] = true
+    end
+    made[#made + 1] = docker.containers.get("seen-" .. container.id:sub(1, 8))
+    assert.is_true(shown.created and shown.labels and shown.raw and shown.ports and shown.image)
+  end)
+
   it("raise kind exit with the code and the streams when a program fails", function()
     local err = error_of(docker.run, {
       image = engine.image,
