@@ -148,14 +148,28 @@ describe("an engine's answer #live", function()
   end)
 end)
 
+-- A port of this network that takes connections and says nothing.
+local SILENT <const> = [[
+import socket, sys
+silent = socket.create_server(("127.0.0.1", 0))
+print(silent.getsockname()[1], flush=True)
+sys.stdin.read()
+]]
+
 describe("Ctrl-C #live", function()
-  local docker
+  local docker, silent
 
   setup(function()
     docker = ctz.docker.connect { host = engine.host() }
+    silent = { child = ctz.process.spawn({ "python3", "-c", SILENT }, { stdin = "pipe" }) }
+    silent.port = silent.child:read "l"
   end)
 
-  teardown(engine.is_clean)
+  teardown(function()
+    silent.child:kill()
+    ctz.try(silent.child.wait, silent.child)
+    engine.is_clean()
+  end)
 
   -- The recipe prints "ready" when it is about to wait.
   local function interrupt(code)
@@ -188,13 +202,32 @@ describe("Ctrl-C #live", function()
     ["samples"] = [[
       docker.run{image="ctz-test/busybox:1", name=NAME, command={"sleep", "1000"}, detach=true, ephemeral=true}
       print "ready" for _ in docker.containers.stats(NAME) do end]],
+    ["an attach"] = [[
+      docker.run{image="ctz-test/busybox:1", name=NAME, command={"sleep", "1000"}, detach=true, ephemeral=true}
+      local attached <close> = docker.containers.attach(NAME)
+      print "ready" for _ in attached:lines() do end]],
+    ["a stop with a long grace"] = [[
+      docker.run{image="ctz-test/busybox:1", name=NAME, command={"sh", "-c", "trap : TERM; while :; do sleep 1; done"},
+        detach=true, ephemeral=true}
+      print "ready" docker.containers.stop(NAME, {grace=1000})]],
+    ["a watch of events"] = [[
+      print "ready" for _ in docker.system.events{filters={container=NAME}} do end]],
+    ["a build"] = [[
+      print "ready"
+      docker.build{dockerfile="FROM ctz-test/busybox:1\nRUN sleep 1000\n", no_cache=true}]],
+    ["a pull of a registry that says nothing"] = [[
+      print "ready" docker.pull("127.0.0.1:SILENT/" .. NAME .. ":1")]],
+    ["a push to a registry that says nothing"] = [[
+      docker.images.tag("ctz-test/busybox:1", "127.0.0.1:SILENT/" .. NAME .. ":1")
+      ctz.defer(function() docker.images.remove("127.0.0.1:SILENT/" .. NAME .. ":1") end)
+      print "ready" docker.push("127.0.0.1:SILENT/" .. NAME .. ":1")]],
     ["a wait_until"] = [[
       docker.run{image="ctz-test/busybox:1", name=NAME, command={"sleep", "1000"}, detach=true, ephemeral=true}
       print "ready" docker.containers.wait_until(NAME, {file="/never"})]],
   } do
     it("in " .. name .. " ends with 130 and leaves no container", function()
       local container = engine.name()
-      local result = interrupt((code:gsub("NAME", ("%q"):format(container))))
+      local result = interrupt((code:gsub("NAME", ("%q"):format(container)):gsub("SILENT", silent.port)))
       assert.equal(130, result.exit_code)
       assert.is_nil(docker.containers.find(container))
     end)
