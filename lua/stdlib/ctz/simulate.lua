@@ -1,6 +1,6 @@
 -- simulate: Docker engines in memory, for tests of recipes without Docker.
 -- SPDX-License-Identifier: MIT
-local check = require("ctz.docker.options").check
+local check = require("ctz.options").check
 local new_error = require("ctz.core.task").error
 local reference = require "ctz.registry.reference"
 local simulate_engine = require "ctz.docker.simulate"

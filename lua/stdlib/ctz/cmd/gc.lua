@@ -8,7 +8,7 @@ local labels = require "ctz.docker.labels"
 local map = require("ctz").map
 local new_error = require("ctz.core.task").error
 local ui = require "ctz.core.ui"
-local unix_time = require("ctz.docker.units").unix_time
+local unix_time = require("ctz.units").unix_time
 local values = require "ctz.docker.values"
 
 local table_of = values.table_of

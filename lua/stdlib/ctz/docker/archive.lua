@@ -1,7 +1,7 @@
 -- docker/archive.lua: files into a container and out of it, as `docker cp` does it.
 -- SPDX-License-Identifier: MIT
 local base64 = require "ctz.base64"
-local check = require("ctz.docker.options").check
+local check = require("ctz.options").check
 local context = require "ctz.core.context"
 local fs = require "ctz.fs"
 local json = require "ctz.json"

@@ -2,7 +2,7 @@
 -- SPDX-License-Identifier: MIT
 -- Source: Docker Engine API v1.41 and v1.56, GET /images/get, POST /images/load, POST /images/create;
 -- moby, api/server/router/image/image_routes.go.
-local check = require("ctz.docker.options").check
+local check = require("ctz.options").check
 local engine_error = require("ctz.docker.client").engine_error
 local fs = require "ctz.fs"
 local image = require "ctz.docker.image"

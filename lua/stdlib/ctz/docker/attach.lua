@@ -1,6 +1,6 @@
 -- docker/attach.lua: what a container writes while we listen, and what we write to it.
 -- SPDX-License-Identifier: MIT
-local check = require("ctz.docker.options").check
+local check = require("ctz.options").check
 local core = require "ctz.core.docker"
 local host = require "ctz.core.host"
 local task = require "ctz.core.task"

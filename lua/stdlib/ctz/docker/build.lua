@@ -2,12 +2,12 @@
 -- SPDX-License-Identifier: MIT
 -- Source: Docker Engine API v1.41 and v1.56, POST /build.
 local buildkit = require "ctz.docker.buildkit"
-local check = require("ctz.docker.options").check
+local check = require("ctz.options").check
 local contexts = require "ctz.docker.build.context"
 local env = require "ctz.env"
 local escape = require("ctz.docker.client").escape
 local fs = require "ctz.fs"
-local is_secret = require("ctz.docker.options").is_secret
+local is_secret = require("ctz.options").is_secret
 local json = require "ctz.json"
 local labels = require "ctz.docker.labels"
 local new_steps = require("ctz.docker.build.steps").new

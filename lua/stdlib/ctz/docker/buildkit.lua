@@ -6,7 +6,7 @@
 -- connection of their own; what goes over it is in bindings/buildkit/.
 local base64 = require "ctz.base64"
 local core = require "ctz.core.buildkit"
-local options = require "ctz.docker.options"
+local options = require "ctz.options"
 local secret = require "ctz.secret"
 local task = require "ctz.core.task"
 

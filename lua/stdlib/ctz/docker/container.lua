@@ -2,7 +2,7 @@
 -- SPDX-License-Identifier: MIT
 local marked = require "ctz.docker.marked"
 local table_of = require("ctz.docker.values").table_of
-local units = require "ctz.docker.units"
+local units = require "ctz.units"
 
 local getmetatable, ipairs, next, pairs = getmetatable, ipairs, next, pairs
 local rawget, rawset, require, setmetatable = rawget, rawset, require, setmetatable

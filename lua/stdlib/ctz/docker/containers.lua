@@ -1,6 +1,6 @@
 -- docker/containers.lua: the containers of an engine.
 -- SPDX-License-Identifier: MIT
-local check = require("ctz.docker.options").check
+local check = require("ctz.options").check
 local config = require "ctz.docker.config"
 local container_of = require "ctz.docker.container"
 local object = require "ctz.docker.object"

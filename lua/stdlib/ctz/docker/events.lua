@@ -6,14 +6,14 @@
 -- forbid to ask for what is later than the last one we saw: several events may have its time, and events
 -- made at once may come in another order than that of their times. So we ask for the second before it
 -- too, and leave out what we have seen.
-local check = require("ctz.docker.options").check
+local check = require("ctz.options").check
 local log = require "ctz.log"
 local messages = require "ctz.docker.messages"
 local object = require "ctz.docker.object"
 local table_of = require("ctz.docker.values").table_of
 local task = require "ctz.core.task"
 local time = require "ctz.time"
-local units = require "ctz.docker.units"
+local units = require "ctz.units"
 
 local error, pcall, setmetatable, type = error, pcall, setmetatable, type
 local concat, max, min = table.concat, math.max, math.min

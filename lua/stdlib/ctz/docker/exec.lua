@@ -1,7 +1,7 @@
 -- docker/exec.lua: a program inside a running container.
 -- SPDX-License-Identifier: MIT
 local attach = require "ctz.docker.attach"
-local check = require("ctz.docker.options").check
+local check = require("ctz.options").check
 local failure = require "ctz.docker.failure"
 local json = require "ctz.json"
 local object = require "ctz.docker.object"

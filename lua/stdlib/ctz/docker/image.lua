@@ -5,7 +5,7 @@ local new_error = require("ctz.core.task").error
 local object = require "ctz.docker.object"
 local reference = require "ctz.registry.reference"
 local table_of = require("ctz.docker.values").table_of
-local units = require "ctz.docker.units"
+local units = require "ctz.units"
 
 local error, ipairs, require, setmetatable, type = error, ipairs, require, setmetatable, type
 

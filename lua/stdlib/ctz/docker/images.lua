@@ -1,7 +1,7 @@
 -- docker/images.lua: the images of an engine.
 -- SPDX-License-Identifier: MIT
 -- Source: Docker Engine API v1.41 and v1.56, /images.
-local check = require("ctz.docker.options").check
+local check = require("ctz.options").check
 local image = require "ctz.docker.image"
 local object = require "ctz.docker.object"
 local table_of = require("ctz.docker.values").table_of

@@ -1,7 +1,7 @@
 -- docker: a Docker Engine from a recipe. The module itself acts on the default engine.
 -- SPDX-License-Identifier: MIT
 local bind = require "ctz.docker.bind"
-local check = require("ctz.docker.options").check
+local check = require("ctz.options").check
 local clients = require "ctz.docker.client"
 local stand_in = require "ctz.docker.simulate.stand_in"
 

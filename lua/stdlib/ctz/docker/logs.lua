@@ -1,9 +1,9 @@
 -- docker/logs.lua: what a container has written.
 -- SPDX-License-Identifier: MIT
 local attach = require "ctz.docker.attach"
-local check = require("ctz.docker.options").check
+local check = require("ctz.options").check
 local object = require "ctz.docker.object"
-local units = require "ctz.docker.units"
+local units = require "ctz.units"
 
 local error, pcall, setmetatable = error, pcall, setmetatable
 

@@ -1,6 +1,6 @@
 -- docker/manage.lua: one call for a build, one for an operation on a container; each returns a record.
 -- SPDX-License-Identifier: MIT
-local check = require("ctz.docker.options").check
+local check = require("ctz.options").check
 local new_error = require("ctz.core.task").error
 local nearest = require("ctz.core.host").nearest
 local time = require "ctz.time"

@@ -1,6 +1,6 @@
 -- docker/object.lua: what the collections of networks, volumes and images have in common.
 -- SPDX-License-Identifier: MIT
-local check = require("ctz.docker.options").check
+local check = require("ctz.options").check
 local escape = require("ctz.docker.client").escape
 local host = require "ctz.core.host"
 local marked = require "ctz.docker.marked"

@@ -2,7 +2,7 @@
 -- SPDX-License-Identifier: MIT
 -- Source: Docker Engine API v1.41 and v1.56, POST /images/create, /images/{name}/push.
 local base64 = require "ctz.base64"
-local check = require("ctz.docker.options").check
+local check = require("ctz.options").check
 local image = require "ctz.docker.image"
 local json = require "ctz.json"
 local log = require "ctz.log"

@@ -1,7 +1,7 @@
 -- docker/run.lua: docker.run: a container from its configuration to its end.
 -- SPDX-License-Identifier: MIT
 local attach = require "ctz.docker.attach"
-local check = require("ctz.docker.options").check
+local check = require("ctz.options").check
 local configs = require "ctz.docker.config"
 local creating = require "ctz.docker.create"
 local failure = require "ctz.docker.failure"

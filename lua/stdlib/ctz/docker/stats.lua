@@ -1,11 +1,11 @@
 -- docker/stats.lua: what a container uses, once or every second.
 -- SPDX-License-Identifier: MIT
 -- Source: docker/cli, cli/command/container/stats_helpers.go, for both versions of cgroups.
-local check = require("ctz.docker.options").check
+local check = require("ctz.options").check
 local json = require "ctz.json"
 local object = require "ctz.docker.object"
 local time = require "ctz.time"
-local units = require "ctz.docker.units"
+local units = require "ctz.units"
 local table_of = require("ctz.docker.values").table_of
 
 local error, ipairs, pairs, pcall, setmetatable = error, ipairs, pairs, pcall, setmetatable

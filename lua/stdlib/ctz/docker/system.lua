@@ -2,7 +2,7 @@
 -- SPDX-License-Identifier: MIT
 -- Source: Docker Engine API v1.41 and v1.56, /version, /info, /_ping, /system/df, /build/prune;
 -- docker/cli, cli/command/formatter/disk_usage.go.
-local check = require("ctz.docker.options").check
+local check = require("ctz.options").check
 local object = require "ctz.docker.object"
 local sorted_keys = require("ctz.problems").sorted_keys
 local table_of = require("ctz.docker.values").table_of

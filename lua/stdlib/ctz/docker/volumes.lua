@@ -1,12 +1,12 @@
 -- docker/volumes.lua: the volumes of an engine.
 -- SPDX-License-Identifier: MIT
 -- Source: Docker Engine API v1.41 and v1.56, /volumes.
-local check = require("ctz.docker.options").check
+local check = require("ctz.options").check
 local merge_labels = require("ctz.docker.labels").merge
 local object = require "ctz.docker.object"
 local sheltered = require "ctz.docker.sheltered"
 local table_of = require("ctz.docker.values").table_of
-local units = require "ctz.docker.units"
+local units = require "ctz.units"
 
 local ipairs = ipairs
 local sort = table.sort

@@ -1,6 +1,6 @@
 -- docker/wait.lua: waits until a container is ready for work, or has done it.
 -- SPDX-License-Identifier: MIT
-local check = require("ctz.docker.options").check
+local check = require("ctz.options").check
 local escape = require("ctz.docker.client").escape
 local http = require "ctz.http"
 local object = require "ctz.docker.object"

@@ -1,6 +1,6 @@
 -- image/open.lua: an image, wherever it is, as one object.
 -- SPDX-License-Identifier: MIT
-local check = require("ctz.docker.options").check
+local check = require("ctz.options").check
 local document = require "ctz.image.document"
 local fs = require "ctz.fs"
 local json = require "ctz.json"

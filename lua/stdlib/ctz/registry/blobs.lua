@@ -1,7 +1,7 @@
 -- registry/blobs.lua: blobs of a registry: read with verification, going on where a connection broke.
 -- SPDX-License-Identifier: MIT
 -- Source: OCI distribution-spec (end-2, end-10); RFC 9110, 14 (Range).
-local check = require("ctz.docker.options").check
+local check = require("ctz.options").check
 local failure = require "ctz.registry.failure"
 local hash = require "ctz.hash"
 local monotonic = require("ctz.time").monotonic

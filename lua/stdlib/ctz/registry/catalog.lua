@@ -1,7 +1,7 @@
 -- registry/catalog.lua: the repositories of a registry.
 -- SPDX-License-Identifier: MIT
 -- Source: distribution, docs/spec/api.md (GET /v2/_catalog); it is not part of the OCI specification.
-local check = require("ctz.docker.options").check
+local check = require("ctz.options").check
 local failure = require "ctz.registry.failure"
 local pages = require "ctz.registry.pages"
 

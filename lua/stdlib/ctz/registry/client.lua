@@ -3,14 +3,14 @@
 local auth = require "ctz.registry.auth"
 local challenges = require "ctz.registry.challenge"
 local channel = require "ctz.core.channel"
-local check = require("ctz.docker.options").check
+local check = require("ctz.options").check
 local clean = require("ctz.core.ui").clean
 local failure = require "ctz.registry.failure"
 local hosts = require "ctz.registry.hosts"
 local host_core = require "ctz.core.host"
 local log = require "ctz.log"
 local new_error = require("ctz.core.task").error
-local options = require "ctz.docker.options"
+local options = require "ctz.options"
 local paces = require "ctz.registry.pace"
 local problems = require "ctz.problems"
 local reference = require "ctz.registry.reference"

@@ -3,7 +3,7 @@
 --
 -- First all manifests are read, which gives the plan: blobs, then manifests with children before parents,
 -- then the tag. Nothing that can be seen is ever incomplete.
-local check = require("ctz.docker.options").check
+local check = require("ctz.options").check
 local ctz = require "ctz"
 local document = require "ctz.image.document"
 local host = require "ctz.core.host"

@@ -1,6 +1,6 @@
 -- registry/manage.lua: one call for an operation on an image in a registry; it returns a record.
 -- SPDX-License-Identifier: MIT
-local check = require("ctz.docker.options").check
+local check = require("ctz.options").check
 local connect = require("ctz.registry.client").connect
 local copy = require("ctz.registry.copy").copy
 local nearest = require("ctz.core.host").nearest

@@ -2,7 +2,7 @@
 -- they go.
 -- SPDX-License-Identifier: MIT
 -- Source: OCI distribution-spec (end-3, end-7, end-9), image-spec (manifest.md, image-index.md).
-local check = require("ctz.docker.options").check
+local check = require("ctz.options").check
 local failure = require "ctz.registry.failure"
 local hash = require "ctz.hash"
 local host_core = require "ctz.core.host"

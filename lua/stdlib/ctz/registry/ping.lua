@@ -1,7 +1,7 @@
 -- registry/ping.lua: is there a registry, and how much may still be pulled from it?
 -- SPDX-License-Identifier: MIT
 -- Source: OCI distribution-spec, end-1; docs.docker.com, Docker Hub usage and limits.
-local check = require("ctz.docker.options").check
+local check = require("ctz.options").check
 local failure = require "ctz.registry.failure"
 local monotonic = require("ctz.time").monotonic
 

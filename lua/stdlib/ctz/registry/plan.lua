@@ -1,6 +1,6 @@
 -- registry/plan.lua: what goes out of a repository and what stays, shown first, done then.
 -- SPDX-License-Identifier: MIT
-local check = require("ctz.docker.options").check
+local check = require("ctz.options").check
 local host = require "ctz.core.host"
 local json = require "ctz.json"
 local log = require "ctz.log"

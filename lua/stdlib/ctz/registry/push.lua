@@ -1,7 +1,7 @@
 -- registry/push.lua: manifests and indexes into a registry.
 -- SPDX-License-Identifier: MIT
 -- Source: OCI distribution-spec (end-7, Pushing Manifests with Subject), image-spec (image-index.md).
-local check = require("ctz.docker.options").check
+local check = require("ctz.options").check
 local failure = require "ctz.registry.failure"
 local json = require "ctz.json"
 local manifests = require "ctz.registry.manifests"

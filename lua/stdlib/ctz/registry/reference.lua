@@ -2,7 +2,7 @@
 -- SPDX-License-Identifier: MIT
 -- Source: github.com/distribution/reference, reference.go (the grammar), normalize.go (docker.io).
 local new_error = require("ctz.core.task").error
-local options = require "ctz.docker.options"
+local options = require "ctz.options"
 
 local error, ipairs, setmetatable, tostring, type = error, ipairs, setmetatable, tostring, type
 

@@ -2,7 +2,7 @@
 -- SPDX-License-Identifier: MIT
 -- Source: OCI distribution-spec (end-12, Referrers Tag Schema), image-spec (manifest.md, artifacts).
 local challenges = require "ctz.registry.challenge"
-local check = require("ctz.docker.options").check
+local check = require("ctz.options").check
 local failure = require "ctz.registry.failure"
 local hold = require("ctz.registry.pace").hold
 local json = require "ctz.json"

@@ -1,6 +1,6 @@
 -- registry/retain.lua: which tags of a repository stay, by age, number or version.
 -- SPDX-License-Identifier: MIT
-local check = require("ctz.docker.options").check
+local check = require("ctz.options").check
 local connect = require("ctz.registry.client").connect
 local graphs = require "ctz.registry.graph"
 local new_error = require("ctz.core.task").error
@@ -8,7 +8,7 @@ local plans = require "ctz.registry.plan"
 local problems = require "ctz.problems"
 local reference = require "ctz.registry.reference"
 local time = require "ctz.time"
-local units = require "ctz.docker.units"
+local units = require "ctz.units"
 local versions = require "ctz.registry.versions"
 
 local suggestion = problems.suggestion

@@ -1,6 +1,6 @@
 -- registry/sync.lua: tags of one repository into another, by pattern or range of versions.
 -- SPDX-License-Identifier: MIT
-local check = require("ctz.docker.options").check
+local check = require("ctz.options").check
 local copy = require("ctz.registry.copy").copy
 local graphs = require "ctz.registry.graph"
 local host = require "ctz.core.host"

@@ -2,7 +2,7 @@
 -- SPDX-License-Identifier: MIT
 -- Source: OCI distribution-spec (end-8, end-9); regclient, scheme/reg/tag.go (removal by a manifest of
 -- its own).
-local check = require("ctz.docker.options").check
+local check = require("ctz.options").check
 local ctz = require "ctz"
 local failure = require "ctz.registry.failure"
 local json = require "ctz.json"

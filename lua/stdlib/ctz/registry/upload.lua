@@ -3,7 +3,7 @@
 -- SPDX-License-Identifier: MIT
 -- Source: OCI distribution-spec (end-4, end-5, end-6, end-11, end-13, end-14).
 local blobs = require "ctz.registry.blobs"
-local check = require("ctz.docker.options").check
+local check = require("ctz.options").check
 local failure = require "ctz.registry.failure"
 local fs = require "ctz.fs"
 local hash = require "ctz.hash"

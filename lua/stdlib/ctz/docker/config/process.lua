@@ -4,7 +4,7 @@ local json = require "ctz.json"
 local read = require "ctz.docker.config.read"
 local reference = require "ctz.registry.reference"
 local sorted_keys = require("ctz.problems").sorted_keys
-local units = require "ctz.docker.units"
+local units = require "ctz.units"
 
 local concat, unpack = table.concat, table.unpack
 local getenv = os.getenv

@@ -4,9 +4,9 @@
 -- A reader takes (value, where, problems) and returns the value in its one form, or nil after it has
 -- noted what is wrong. Readers are not called with nil.
 local json = require "ctz.json"
-local options = require "ctz.docker.options"
+local options = require "ctz.options"
 local sorted_keys = require("ctz.problems").sorted_keys
-local units = require "ctz.docker.units"
+local units = require "ctz.units"
 
 local concat, math_type, tointeger = table.concat, math.type, math.tointeger
 local ipairs, next, pairs, tonumber, tostring, type = ipairs, next, pairs, tonumber, tostring, type

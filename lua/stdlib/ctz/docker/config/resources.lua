@@ -4,7 +4,7 @@
 local json = require "ctz.json"
 local read = require "ctz.docker.config.read"
 local problems_of = require "ctz.problems"
-local units = require "ctz.docker.units"
+local units = require "ctz.units"
 
 local sorted_keys, suggestion = problems_of.sorted_keys, problems_of.suggestion
 local ipairs, math_type, tonumber, tostring, type = ipairs, math.type, tonumber, tostring, type

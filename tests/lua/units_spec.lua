@@ -1,15 +1,15 @@
--- docker_units_spec.lua: sizes, durations, CPUs and times; the check of an options table.
+-- units_spec.lua: sizes, durations, CPUs and times; the check of an options table.
 -- SPDX-License-Identifier: MIT
 local ctz = require "ctz"
-local options = require "ctz.docker.options"
-local units = require "ctz.docker.units"
+local options = require "ctz.options"
+local units = require "ctz.units"
 
 local function is_integer(expected, value)
   assert.equal("integer", math.type(value))
   assert.equal(expected, value)
 end
 
-describe("docker sizes", function()
+describe("sizes", function()
   -- Most rows are those of github.com/docker/go-units, size_test.go, TestRAMInBytes.
   local sizes = {
     ["32"] = 32, ["32b"] = 32, ["32B"] = 32, ["32k"] = 32 << 10, ["32K"] = 32 << 10, ["32kb"] = 32 << 10,
@@ -47,7 +47,7 @@ describe("docker sizes", function()
   end)
 end)
 
-describe("docker durations", function()
+describe("durations", function()
   it("are seconds or texts, and become nanoseconds", function()
     is_integer(90000000000, (units.nanoseconds "1m30s"))
     is_integer(250000000, (units.nanoseconds "250ms"))
@@ -68,7 +68,7 @@ describe("docker durations", function()
   end)
 end)
 
-describe("docker cpus", function()
+describe("cpus", function()
   it("become nano CPUs", function()
     is_integer(1500000000, (units.nano_cpus "1.5"))
     is_integer(500000000, (units.nano_cpus ".5"))
@@ -83,7 +83,7 @@ describe("docker cpus", function()
   end)
 end)
 
-describe("docker times", function()
+describe("times", function()
   it("of the engine become seconds, and what did not happen nil", function()
     assert.equal(1714564800.5, units.unix_time "2024-05-01T12:00:00.500000000Z")
     assert.equal(1714564800, units.unix_time "2024-05-01T14:00:00+02:00")
@@ -118,7 +118,7 @@ describe("docker times", function()
   end)
 end)
 
-describe("docker options", function()
+describe("options", function()
   local rules = {
     name = "string!", timeout = "seconds", memory = "bytes", command = "string|list", all = "boolean", n = "count",
     env = "table", value = "string|secret", since = "time", cpus = "cpus", wait = "duration", fn = "function",
