@@ -7,6 +7,7 @@ local image = {}
 
 ---@class ctz.image.analyze.opts
 ---@field platform? string  default: this machine's
+---@field registries? table<string, table>  as of ctz.image.open
 
 ---What an image is made of: {name, digest, platform, created (seconds since 1970), size_bytes, size_mb (of 1,000,000 bytes), layers}, each layer {digest, diff_id, size_bytes, share (0 to 1), created_by, created}. created_by is what the history says of it; an image without a history has none.
 ---@async
@@ -37,11 +38,15 @@ function image.analyze(ref, opts) end
 ---@return ctz.image.Assembled # {name=, digest=, config_digest=, layers=, size_bytes=, seconds=}; each of layers is {digest=, diff_id=, size_bytes=, uncompressed_bytes=, media_type=, entries=}
 function image.assemble(opts) end
 
+---@class ctz.image.open.opts
+---@field registries? table<string, table>  how registries are reached: {["host:5000"]={auth=, tls=, http=, mirrors=, rps=, connections=}}, as for ctz.registry.connect, or a client of it
+
 ---An image, wherever it is, as one object: in a layout (oci:DIR:TAG), an archive (docker-archive:FILE:NAME, oci-archive:FILE:TAG), an engine (docker:NAME) or a registry (HOST/NAME:TAG, NAME@DIGEST). Its manifest, config and layers are read when they are asked for, and compared with their digests.
 ---@async
 ---@param ref string
+---@param opts? ctz.image.open.opts
 ---@return ctz.image
-function image.open(ref) end
+function image.open(ref, opts) end
 
 ---@class ctz.image
 local image = {}

@@ -29,6 +29,7 @@ function registry.connect(host, opts) end
 ---@field jobs? integer  blobs at once; default 4
 ---@field resume? boolean  false: nothing of an earlier copy is used, nothing is left for a later one
 ---@field verify? boolean  true: what is read is compared too, so a damaged blob here is named as such
+---@field registries? table<string, table>  how registries are reached: {["host:5000"]={auth=, tls=, http=, mirrors=, rps=, connections=}}, as for ctz.registry.connect, or a client of it
 ---@field on_progress? fun(p: table)  {phase, done_bytes, total_bytes, done, total, copied, skipped, mounted}, ten times a second; default: a line of progress
 ---@field timeout? ctz.seconds  default: what is left of the task's deadline
 
@@ -56,6 +57,7 @@ function registry.credentials.get(host) end
 ---@field to? string  of pull: any form of ctz.image.open
 ---@field tags? string[]  of tag: what the image is called too
 ---@field platforms? string[]  of push and pull: as for ctz.registry.copy
+---@field registries? table<string, table>  how registries are reached, as for ctz.registry.copy
 ---@field check? boolean  false: a failure is a record with success=false
 
 ---One operation on an image in a registry, as a record: {operation, image_name, registry_url, success, image_digest, tags, size_mb (of 1,000,000 bytes; of push and pull), error_message}. A failure raises like every other, with the record as err.result; with check=false the record is returned.
@@ -92,6 +94,7 @@ function registry.reference.parse(text, opts) end
 ---@field protect? string[]  these always stay: tags, with * and ? for any characters, or digests
 ---@field keep_untagged? boolean  true: tags go, manifests stay under their digests
 ---@field label? string  a label of the config that tells when the image was made, instead of "created"
+---@field registries? table<string, table>  how registries are reached, as for ctz.registry.copy
 
 ---Which tags of a repository stay and which go, as a plan: plan:show() prints it, plan:apply() does it. What newest keeps stays, and what younger keeps; so do tags that do not match, that are protected, or of which nothing tells the age or the version. With the last tag of a manifest the manifest goes, with its images and what refers to it, unless a tag that stays leads there too. Tags such as sha256-<hex>.sig go and stay with their image. plan.stays and plan.goes are lists of {tag, digest, why, created}, plan.manifests those that go, plan.bytes what they have for themselves: the registry frees it when it collects garbage.
 ---@async
@@ -111,6 +114,7 @@ function registry.retain(repo, opts) end
 ---@field referrers? boolean
 ---@field digest_tags? boolean
 ---@field jobs? integer
+---@field registries? table<string, table>  how registries are reached, as for ctz.registry.copy
 ---@field recheck? boolean  true: also what has the same digest is gone through, for new signatures
 ---@field prune? boolean  true: with a plan for what the target has too much; the target is a registry
 ---@field check? boolean  false: failures are in the record and not raised

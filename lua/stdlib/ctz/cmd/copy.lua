@@ -3,6 +3,7 @@
 local json = require "ctz.json"
 local new_error = require("ctz.core.task").error
 local ui = require "ctz.ui"
+local unverified = require("ctz.cmd.tls").unverified
 
 local copy = require("ctz.registry").copy
 
@@ -46,6 +47,10 @@ local function run(options, words)
     digest_tags = options["digest-tags"],
     resume = not options["no-resume"],
     verify = options.verify,
+    registries = unverified("copy", {
+      { options["src-tls-verify"], words[1], "src-tls-verify" },
+      { options["dest-tls-verify"], words[2], "dest-tls-verify" },
+    }),
   })
   if options.json then
     print(json.encode(done))

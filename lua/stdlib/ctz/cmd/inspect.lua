@@ -4,6 +4,7 @@ local json = require "ctz.json"
 local open = require("ctz.image").open
 local try = require("ctz").try
 local ui = require "ctz.ui"
+local unverified = require("ctz.cmd.tls").unverified
 
 -- Of an index without an image for this machine, what it has is shown all the same.
 local function describe(image, opts)
@@ -65,7 +66,9 @@ local function show(report)
 end
 
 local function run(options, words)
-  local image <close> = open(words[1])
+  local image <close> = open(words[1], {
+    registries = unverified("inspect", { { options["tls-verify"], words[1], "tls-verify" } }),
+  })
   local opts = { platform = options.platform }
   if options.raw then
     local bytes = image.root.bytes

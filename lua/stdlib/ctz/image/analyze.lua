@@ -1,5 +1,6 @@
 -- image/analyze.lua: what an image is made of: its layers, what made each, and what share each has.
 -- SPDX-License-Identifier: MIT
+local check = require("ctz.options").check
 local open = require("ctz.image.open").open
 local time = require "ctz.time"
 
@@ -32,12 +33,15 @@ end
 --- @async
 --- @param ref string  as of ctz.image.open
 --- @param opts.platform? string  default: this machine's
+--- @param opts.registries? table<string, table>  as of ctz.image.open
 --- @error not_found there is no such image
 --- @example ctz.image.assemble{layers={{files={["/a"]={text="a"}}, comment="a file"}}, to="oci:out"}
 --- @example local report = ctz.image.analyze "oci:out"
 --- @example assert(#report.layers == 1 and report.layers[1].share > 0)
 local function analyze(ref, opts)
-  local image <close> = open(ref)
+  opts = check("image.analyze", opts, { platform = "string", registries = "table" })
+  local image <close> = open(ref, { registries = opts.registries })
+  opts = { platform = opts.platform }
   local config = image:config(opts)
   local report = {
     name = ref,

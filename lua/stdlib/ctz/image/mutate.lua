@@ -172,8 +172,9 @@ end
 -- The layers above one base stand on another.
 local function rebase(source, plan)
   local open = require("ctz.image.open").open
-  local from <close> = open(plan.rebase.from)
-  local base = open(plan.rebase.to)
+  local opts = { registries = plan.clients }
+  local from <close> = open(plan.rebase.from, opts)
+  local base = open(plan.rebase.to, opts)
   local old, new = read_image(from, plan.platform), read_image(base, plan.platform)
   check_base(source, old)
   local layers, history = copy_of(new.layers), json.array {}
@@ -456,6 +457,7 @@ end
 local function mutate(image, opts)
   local plan = read_options(opts)
   plan.created_text = plan.created and date("!%Y-%m-%dT%H:%M:%SZ", plan.created)
+  plan.clients = image.clients
   local source = read_image(image, plan.platform)
   if source.history then
     source.history = json.array(copy_of(source.history))

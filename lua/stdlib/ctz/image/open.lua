@@ -1,6 +1,7 @@
 -- image/open.lua: an image, wherever it is, as one object.
 -- SPDX-License-Identifier: MIT
 local check = require("ctz.options").check
+local clients_of = require "ctz.registry.clients"
 local document = require "ctz.image.document"
 local fs = require "ctz.fs"
 local json = require "ctz.json"
@@ -327,8 +328,8 @@ local function resolve(place)
 end
 
 -- The place and the document that a reference means.
-local function open_root(ref)
-  local place = places.open(ref)
+local function open_root(ref, clients)
+  local place = places.open(ref, false, clients)
   local ok, root = pcall(resolve, place)
   if not ok then
     place:close()
@@ -337,12 +338,14 @@ local function open_root(ref)
   return place, root
 end
 
---- ctz.image.open(ref) -> ctz.image
+--- ctz.image.open(ref, opts?) -> ctz.image
 --- An image, wherever it is, as one object: in a layout (oci:DIR:TAG), an archive (docker-archive:FILE:NAME,
 --- oci-archive:FILE:TAG), an engine (docker:NAME) or a registry (HOST/NAME:TAG, NAME@DIGEST). Its manifest,
 --- config and layers are read when they are asked for, and compared with their digests.
 --- @async
 --- @param ref string
+--- @param opts.registries? table<string, table>  how registries are reached: {["host:5000"]={auth=, tls=, http=,
+---   mirrors=, rps=, connections=}}, as for ctz.registry.connect, or a client of it
 --- @return ctz.image
 --- @error usage        the reference is none
 --- @error not_found    there is no such image; the hint names those that are there
@@ -353,9 +356,11 @@ end
 --- @example ctz.image.assemble{layers={{files={["/a"]={text="a"}}}}, to="oci:out:1.0"}
 --- @example local image = ctz.image.open("oci:out:1.0")
 --- @example assert(image:digest() and #image:layers() == 1)
-local function open(ref)
-  local place, root = named("image.open", open_root, ref)
-  return setmetatable({ ref = ref, place = place, root = root, chosen = {}, trees = {} }, Image)
+local function open(ref, opts)
+  opts = check("image.open", opts, { registries = "table" })
+  local clients = clients_of.new("image.open", opts.registries)
+  local place, root = named("image.open", open_root, ref, clients)
+  return setmetatable({ ref = ref, place = place, root = root, chosen = {}, trees = {}, clients = clients }, Image)
 end
 
 return { open = open, named = named, resolve = resolve, find_platform = find_platform }

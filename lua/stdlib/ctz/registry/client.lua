@@ -481,6 +481,7 @@ function connect(host, opts)
     name = name, authority = quirks.api or name, type = kind, quirks = quirks, tls = opts.tls,
     plain = opts.http == true or scheme == "http", turn = channel.channel(1), warned = {}, policy = {},
     agent = "ctz", retention_policy = opts.retention_policy, pace = paces.new(name, opts),
+    connections = opts.connections,
   }
   self.auth = auth.new {
     name = name, given = read_auth(opts.auth), quirks = quirks, pace = self.pace,

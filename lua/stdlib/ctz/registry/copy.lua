@@ -4,6 +4,7 @@
 -- First all manifests are read, which gives the plan: blobs, then manifests with children before parents,
 -- then the tag. Nothing that can be seen is ever incomplete.
 local check = require("ctz.options").check
+local clients_of = require "ctz.registry.clients"
 local ctz = require "ctz"
 local document = require "ctz.image.document"
 local host = require "ctz.core.host"
@@ -25,7 +26,7 @@ local DIGEST_TAG <const> = "^sha256%-(%x+)"
 
 local OPTIONS <const> = {
   platforms = "list", referrers = "boolean", digest_tags = "boolean", jobs = "count", resume = "boolean",
-  verify = "boolean", on_progress = "function", timeout = "seconds",
+  verify = "boolean", on_progress = "function", timeout = "seconds", registries = "table",
 }
 
 -- --- the plan ----------------------------------------------------------------------------------
@@ -301,10 +302,20 @@ local function in_order(plan)
   return plan.blobs
 end
 
+-- A blob within one registry is read by one connection while another one sends it.
+local function jobs_within(plan)
+  local client = plan.source.client
+  local most = client and client == plan.target.client and client.connections
+  if most == 1 then
+    fail("usage", client.name, "a copy within one registry needs two connections", "connections=2, or more")
+  end
+  return most and most // 2 or math.maxinteger
+end
+
 local function move(plan, meter)
   local target, opts = plan.target, plan.opts
   target:begin()
-  local jobs = min(opts.jobs or JOBS, target.jobs, plan.source.jobs)
+  local jobs = min(opts.jobs or JOBS, target.jobs, plan.source.jobs, jobs_within(plan))
   ctz.map(in_order(plan), function(blob)
     copy_blob(plan, meter, blob)
   end, { jobs = max(1, jobs) })
@@ -345,9 +356,10 @@ local Closing = {
 local function copy_image(src, dst, opts)
   local begun = monotonic()
   local closing <close> = setmetatable({}, Closing)
-  local source = places.open(src)
+  local clients = clients_of.new(OP, opts.registries)
+  local source = places.open(src, false, clients)
   closing[1] = source
-  local target = places.open(dst, true)
+  local target = places.open(dst, true, clients)
   closing[2] = target
   local plan = make_plan(source, target, opts)
   local dry_run = host.mode().dry_run
@@ -397,6 +409,8 @@ end
 --- @param opts.jobs? integer  blobs at once; default 4
 --- @param opts.resume? boolean  false: nothing of an earlier copy is used, nothing is left for a later one
 --- @param opts.verify? boolean  true: what is read is compared too, so a damaged blob here is named as such
+--- @param opts.registries? table<string, table>  how registries are reached: {["host:5000"]={auth=, tls=, http=,
+---   mirrors=, rps=, connections=}}, as for ctz.registry.connect, or a client of it
 --- @param opts.on_progress? fun(p: table)  {phase, done_bytes, total_bytes, done, total, copied, skipped,
 ---   mounted}, ten times a second; default: a line of progress
 --- @param opts.timeout? ctz.seconds  default: what is left of the task's deadline

@@ -1,7 +1,7 @@
 -- registry/manage.lua: one call for an operation on an image in a registry; it returns a record.
 -- SPDX-License-Identifier: MIT
 local check = require("ctz.options").check
-local connect = require("ctz.registry.client").connect
+local clients_of = require "ctz.registry.clients"
 local copy = require("ctz.registry.copy").copy
 local nearest = require("ctz.core.host").nearest
 local new_error = require("ctz.core.task").error
@@ -14,7 +14,7 @@ local OP <const> = "registry.manage"
 local OPERATIONS <const> = { "delete", "list", "pull", "push", "tag" }
 local RULES <const> = {
   operation = "string!", image = "string!", registry = "string", from = "string", to = "string", tags = "list",
-  platforms = "list", check = "boolean",
+  platforms = "list", check = "boolean", registries = "table",
 }
 -- The options that an operation cannot do without, and what they are.
 local NEEDS <const> = {
@@ -29,12 +29,12 @@ end
 local operations = {}
 
 function operations.push(at, opts, record)
-  record.image_digest = copy(opts.from, at.name, { platforms = opts.platforms }).digest
+  record.image_digest = copy(opts.from, at.name, { platforms = opts.platforms, registries = at.clients }).digest
   record.tags = { at.parts.tag }
 end
 
 function operations.pull(at, opts, record)
-  record.image_digest = copy(at.name, opts.to, { platforms = opts.platforms }).digest
+  record.image_digest = copy(at.name, opts.to, { platforms = opts.platforms, registries = at.clients }).digest
   record.tags = { at.parts.tag }
 end
 
@@ -110,8 +110,11 @@ local function read_place(opts)
   elseif opts.operation == "push" and parts.digest then
     usage(("%q: what is pushed has a digest of its own"):format(text), "name a tag")
   end
-  local client = connect(parts.domain)
-  return { name = tostring(parts), parts = parts, reference = parts.digest or parts.tag, client = client }
+  local clients = clients_of.new(OP, opts.registries)
+  return {
+    name = tostring(parts), parts = parts, reference = parts.digest or parts.tag, clients = clients,
+    client = clients:of(parts.domain),
+  }
 end
 
 local function perform(at, opts, record)
@@ -133,6 +136,7 @@ end
 --- @param opts.to? string  of pull: any form of ctz.image.open
 --- @param opts.tags? string[]  of tag: what the image is called too
 --- @param opts.platforms? string[]  of push and pull: as for ctz.registry.copy
+--- @param opts.registries? table<string, table>  how registries are reached, as for ctz.registry.copy
 --- @param opts.check? boolean  false: a failure is a record with success=false
 --- @return table
 --- @error usage  there is no such operation, or it lacks something

@@ -1,7 +1,7 @@
 -- registry/retain.lua: which tags of a repository stay, by age, number or version.
 -- SPDX-License-Identifier: MIT
 local check = require("ctz.options").check
-local connect = require("ctz.registry.client").connect
+local clients_of = require "ctz.registry.clients"
 local graphs = require "ctz.registry.graph"
 local new_error = require("ctz.core.task").error
 local plans = require "ctz.registry.plan"
@@ -224,13 +224,13 @@ local function of_client(client, repo, opts)
 end
 
 -- "HOST/NAME" -> client, repository.
-local function open_repository(op, text)
+local function open_repository(op, text, clients)
   local parts = reference.parse(text)
   if parts.tag or parts.digest then
     error(new_error { kind = "usage", op = op, target = text,
       message = ("%q: expected a repository, without a tag or digest"):format(text) }, 0)
   end
-  return connect(parts.domain), parts.path
+  return clients:of(parts.domain), parts.path
 end
 
 --- ctz.registry.retain(repo, opts) -> ctz.registry.Plan
@@ -250,17 +250,24 @@ end
 --- @param opts.protect? string[]  these always stay: tags, with * and ? for any characters, or digests
 --- @param opts.keep_untagged? boolean  true: tags go, manifests stay under their digests
 --- @param opts.label? string  a label of the config that tells when the image was made, instead of "created"
+--- @param opts.registries? table<string, table>  how registries are reached, as for ctz.registry.copy
 --- @return ctz.registry.Plan
 --- @error usage  neither newest nor younger, or no repository
 --- @error not_found  there is no such repository
 --- @example local _, err = ctz.try(ctz.registry.retain, "127.0.0.1:1/team/app", {match="^ci%-"})
 --- @example assert(err:is "usage")
 local function retain(repo, opts)
-  opts = check_options(opts)
-  local client, path = open_repository(OP, repo)
-  return of_client(client, path, opts)
+  local rules = {}
+  for name, value in pairs(type(opts) == "table" and opts or {}) do
+    rules[name] = value
+  end
+  rules.registries = nil -- what is left says what stays
+  rules = check_options(type(opts) == "table" and rules or opts)
+  local given = check(OP, { registries = opts.registries }, { registries = "table" }).registries
+  local client, path = open_repository(OP, repo, clients_of.new(OP, given))
+  return of_client(client, path, rules)
 end
 
 return {
-  retain = retain, of_client = of_client, plan_of = plan_of, matcher = matcher, open_repository = open_repository,
+  retain = retain, of_client = of_client, plan_of = plan_of, matcher = matcher,
 }

@@ -1,6 +1,7 @@
 -- registry/sync.lua: tags of one repository into another, by pattern or range of versions.
 -- SPDX-License-Identifier: MIT
 local check = require("ctz.options").check
+local clients_of = require "ctz.registry.clients"
 local copy = require("ctz.registry.copy").copy
 local graphs = require "ctz.registry.graph"
 local host = require "ctz.core.host"
@@ -22,7 +23,7 @@ local ORDERS <const> = { "semver", "tag" }
 local RULES <const> = {
   from = "string!", to = "string!", match = "string", versions = "string", newest = "count", by = "string",
   platforms = "list", referrers = "boolean", digest_tags = "boolean", jobs = "count", recheck = "boolean",
-  prune = "boolean", check = "boolean", on_tag = "function",
+  prune = "boolean", check = "boolean", on_tag = "function", registries = "table",
 }
 
 local function usage(text, hint)
@@ -32,11 +33,11 @@ end
 -- --- what is meant -----------------------------------------------------------------------------
 
 -- A registry's repository or a layout, without a tag.
-local function open_place(text, name, for_writing)
+local function open_place(text, name, clients, for_writing)
   if text:find "^%l[%l-]*:" and not text:find "^oci:" and not text:find "^[^/]*:%d+/" then
     usage(("opts.%s %q: expected HOST/NAME or oci:DIR"):format(name, text))
   elseif text:find "^oci:" then
-    local place = places.open(text, for_writing)
+    local place = places.open(text, for_writing, clients)
     if text:find "^oci:.*:" then
       usage(("opts.%s %q: expected a layout without a tag"):format(name, text))
     end
@@ -46,7 +47,7 @@ local function open_place(text, name, for_writing)
   if parts.tag or parts.digest then
     usage(("opts.%s %q: expected a repository without a tag or digest"):format(name, text))
   end
-  return places.open(text, for_writing)
+  return places.open(text, for_writing, clients)
 end
 
 local function chooser(opts)
@@ -127,6 +128,7 @@ end
 local function copy_one(opts, tag, record)
   local ok, done = pcall(copy, ("%s:%s"):format(opts.from, tag), ("%s:%s"):format(opts.to, tag), {
     platforms = opts.platforms, referrers = opts.referrers, digest_tags = opts.digest_tags, jobs = opts.jobs,
+    registries = opts.registries,
   })
   if ok then
     record.copied[#record.copied + 1] = tag
@@ -188,6 +190,7 @@ local function check_options(given)
   elseif opts.by and not opts.newest then
     usage "opts.by says what opts.newest means, which is missing"
   end
+  opts.registries = clients_of.new(OP, opts.registries)
   return opts
 end
 
@@ -208,6 +211,7 @@ end
 --- @param opts.referrers? boolean
 --- @param opts.digest_tags? boolean
 --- @param opts.jobs? integer
+--- @param opts.registries? table<string, table>  how registries are reached, as for ctz.registry.copy
 --- @param opts.recheck? boolean  true: also what has the same digest is gone through, for new signatures
 --- @param opts.prune? boolean  true: with a plan for what the target has too much; the target is a registry
 --- @param opts.check? boolean  false: failures are in the record and not raised
@@ -223,9 +227,9 @@ local function sync(given)
   local opts = check_options(given)
   local wants = chooser(opts)
   local closing <close> = setmetatable({}, Closing)
-  local source = open_place(opts.from, "from")
+  local source = open_place(opts.from, "from", opts.registries)
   closing[1] = source
-  local target = open_place(opts.to, "to", true)
+  local target = open_place(opts.to, "to", opts.registries, true)
   closing[2] = target
   if opts.prune and target.kind ~= "registry" then
     usage("opts.prune needs a registry as target")

@@ -14,6 +14,42 @@ case "$1" in
 esac
 ]]
 
+describe("--tls-verify=false #live", function()
+  local folder, name
+
+  before_each(function()
+    folder = ctz.fs.tempdir()
+    name = ("%s/%s:1"):format(registry.host "tls", registry.repo())
+    local layer = { files = { ["/a"] = { text = "a" } } }
+    ctz.image.assemble { layers = { layer }, to = ("oci:%s/in:1"):format(folder.path) }
+  end)
+
+  after_each(function()
+    folder:close()
+  end)
+
+  it("takes the certificate of that registry and of no other, and warns", function()
+    local source, target = ("oci:%s/in:1"):format(folder.path), ("oci:%s/out:1"):format(folder.path)
+    local refused = program.run { "copy", source, name }
+    assert.equal(1, refused.code, refused.err)
+    assert.matches("certificate", refused.err)
+    refused = program.run { "copy", source, name, "--src-tls-verify=false" }
+    assert.equal(2, refused.code)
+    assert.matches("names none", refused.err)
+    local pushed = program.run { "copy", source, name, "--dest-tls-verify=false" }
+    assert.equal(0, pushed.code, pushed.err)
+    assert.matches("not checked", pushed.err)
+    local pulled = program.run { "copy", name, target, "--src-tls-verify=false" }
+    assert.equal(pushed.out, pulled.out)
+    assert.not_equal(0, program.run({ "copy", name, name .. "b", "--src-tls-verify=true" }).code)
+    local seen = program.run { "inspect", name, "--tls-verify=false" }
+    assert.equal(0, seen.code, seen.err)
+    assert.not_equal(0, program.run({ "inspect", name }).code)
+    assert.equal("1\n", program.run({ "tags", name:gsub(":1$", ""), "--tls-verify=false" }).out)
+    assert.not_equal(0, program.run({ "tags", (name:gsub(":1$", "")) }).code)
+  end)
+end)
+
 describe("ctz tags #live", function()
   local client, repo, name, digests
 

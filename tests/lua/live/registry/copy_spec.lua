@@ -103,6 +103,46 @@ describe("ctz.registry.copy with a registry #live", function()
     same_blobs "out"
   end)
 
+  it("reaches each registry as registries says, by options or by a client", function()
+    local index = several()
+    local host, name = registry.host "tls", registry.host "basic"
+    local there = ("%s/%s:1"):format(host, registry.repo())
+    local registries = {
+      [host] = { tls = { ca = registry.ca }, connections = 2 },
+      [name] = ctz.registry.connect(name, { auth = registry.user }),
+    }
+    assert.equal(index.digest, copy(source "1", there, { registries = registries }).digest)
+    assert.not_equal(nil, select(2, ctz.try(copy, source "1", there)))
+    local here = ("%s/%s:1"):format(name, registry.repo())
+    assert.equal(5, copy(there, here, { registries = registries }).copied)
+    assert.equal(index.digest, copy(there, there .. "b", { registries = registries }).digest) -- two connections
+    assert.equal(index.digest, open(here, { registries = registries }):digest())
+    assert.equal("auth", select(2, ctz.try(open, here)).kind)
+    local repository = here:gsub(":1$", "")
+    local done = ctz.registry.sync { from = repository, to = there:gsub(":1$", "") .. "/more", registries = registries }
+    assert.same({ "1" }, done.copied)
+    assert.equal(0, #ctz.registry.retain(repository, { newest = 1, registries = registries }).goes)
+    local listed = ctz.registry.manage { operation = "list", image = repository, registries = registries }
+    assert.same({ "1" }, listed.tags)
+  end)
+
+  it("needs two connections to copy within one registry", function()
+    several()
+    copy(source "1", repo .. ":1")
+    local one = { [registry.host "plain"] = { connections = 1 } }
+    local _, err = ctz.try(copy, repo .. ":1", repo .. "/other:1", { registries = one })
+    assert.equal("usage", err.kind)
+    one[registry.host "plain"].connections = 2
+    assert.equal(5, copy(repo .. ":1", repo .. "/more:1", { registries = one }).mounted)
+  end)
+
+  it("refuses registries that are none", function()
+    for _, wrong in ipairs { { 1 }, { [""] = {} }, { x = true }, { ["x.example"] = { tsl = {} } } } do
+      local _, err = ctz.try(copy, source "1", repo .. ":1", { registries = wrong })
+      assert.equal("usage", err.kind)
+    end
+  end)
+
   it("goes on with what a download that was killed left", function()
     local bytes = noise(3 << 20)
     local _, manifest = layout:image { bytes }

@@ -6,6 +6,7 @@
 -- checks digest and size before what it wrote can be seen. place.jobs: how many blobs it takes at once;
 -- place.single: it holds images of one platform only.
 local new_error = require("ctz.core.task").error
+local reference = require "ctz.registry.reference"
 
 local error, require, type = error, require, type
 
@@ -13,8 +14,8 @@ local FORMS <const> = {
   oci = "layout", ["oci-archive"] = "archive", ["docker-archive"] = "archive", docker = "docker",
 }
 
--- open(ref, for_writing) -> place
-local function open(ref, for_writing)
+-- open(ref, for_writing, clients) -> place. clients: how registries are reached, of registry/clients.lua.
+local function open(ref, for_writing, clients)
   if type(ref) ~= "string" or ref == "" then
     error(new_error {
       kind = "usage",
@@ -31,7 +32,17 @@ local function open(ref, for_writing)
     }, 0)
   end
   local file = FORMS[form] or "registry"
-  return require("ctz.image.source." .. file).open(FORMS[form] and rest or ref, ref, for_writing, form)
+  return require("ctz.image.source." .. file).open(FORMS[form] and rest or ref, ref, for_writing, form,
+    clients)
 end
 
-return { open = open }
+-- The host of the registry that a reference names; nil for what is in no registry, or is no reference.
+local function host_of(ref)
+  if FORMS[ref:match "^([%l%-]+):"] then
+    return nil
+  end
+  local parts = reference.read(ref)
+  return parts and parts.domain
+end
+
+return { open = open, host_of = host_of }

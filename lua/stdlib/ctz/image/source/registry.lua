@@ -1,8 +1,8 @@
 -- image/source/registry.lua: a repository of a registry as a place where images are.
 -- SPDX-License-Identifier: MIT
+local clients_of = require "ctz.registry.clients"
 local document = require "ctz.image.document"
 local reference = require "ctz.registry.reference"
-local registry = require "ctz.registry"
 local transfer = require "ctz.image.source.transfer"
 
 local setmetatable = setmetatable
@@ -112,7 +112,7 @@ function Repository:close() end -- luacheck: ignore 212
 
 -- --- references ----------------------------------------------------------------------------------
 
-local function open(text, ref, for_writing)
+local function open(text, ref, for_writing, _, clients)
   local parts = reference.parse(text, { default_tag = true })
   if for_writing and parts.digest and not parts.tag then
     fail("usage", nil, ("%s: what is written has a digest of its own"):format(ref), "name a tag")
@@ -122,7 +122,7 @@ local function open(text, ref, for_writing)
     path = parts.path,
     tag = parts.tag,
     digest = not for_writing and parts.digest or nil,
-    client = registry.connect(parts.domain),
+    client = (clients or clients_of.new()):of(parts.domain),
   }, Repository)
 end
 
