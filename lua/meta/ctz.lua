@@ -55,6 +55,7 @@
 ---@field ignore ctz.ignore
 ---@field image ctz.image
 ---@field json ctz.json
+---@field kubernetes ctz.kubernetes
 ---@field log ctz.log
 ---@field path ctz.path
 ---@field process ctz.process

@@ -1,0 +1,173 @@
+---@meta ctz.kubernetes
+-- Generated from the doc comments; do not edit.
+
+---clusters from a recipe, as kubectl reaches them.
+---@class ctz.kubernetes
+local kubernetes = {}
+
+---@class ctz.kubernetes.connect.opts
+---@field kubeconfig? string|string[]  file, or files in the order of KUBECONFIG
+---@field context? string  default: current-context
+---@field namespace? string  default: that of the context, else "default"
+---@field allow_contexts? string[]  refuse every other context: "staging", "dev-*"
+---@field in_cluster? boolean  true: the service account of this pod, whatever files there are
+---@field as? string  user to impersonate
+---@field as_groups? string[]  groups to impersonate
+---@field as_uid? string  uid to impersonate
+---@field requests? integer  most at once, default 8
+---@field rps? number  most a second after a burst of 300, default 100; 0: as many as come
+---@field timeout? ctz.seconds  of each answer that is no stream; default 60
+
+---A cluster to work with, the one that kubectl would use: the files of KUBECONFIG, else ~/.kube/config, else the pod that this runs in. Of several files the first that says something counts. Nothing is sent yet, no credential plugin is run. `ctz.k8s` is the same module.
+---@async
+---@param opts? ctz.kubernetes.connect.opts
+---@return ctz.kubernetes.Client
+function kubernetes.connect(opts) end
+
+---@class ctz.kubernetes.Client
+local client = {}
+
+---@class ctz.kubernetes.Client.api_resources.opts
+---@field group? string  of this API group only: "apps", "" for the core
+---@field namespaced? boolean  only those in namespaces, or only the others
+
+---The kinds that the cluster has now, custom resources included: {name (plural), kind, group, version, api_version, singular, short, categories, namespaced, verbs, subresources}. The list's field `broken` names APIs that do not answer.
+---@async
+---@param opts? ctz.kubernetes.Client.api_resources.opts
+---@return ctz.kubernetes.Resource[]
+function client:api_resources(opts) end
+
+---@class ctz.kubernetes.Client.create.opts
+---@field namespace? string  where the object names none; default: the client's
+---@field dry_run? boolean  the server checks it, and makes nothing
+---@field field_manager? string  default "ctz"
+---@field validate? boolean  false: unknown fields are dropped
+---@field subresource? string  "eviction", "token": of the object that metadata names
+---@field timeout? ctz.seconds
+
+---Makes an object, and returns it as the server has it. Fields that the kind does not have are refused.
+---@async
+---@param object table  with apiVersion, kind, metadata
+---@param opts? ctz.kubernetes.Client.create.opts
+---@return table
+function client:create(object, opts) end
+
+---@class ctz.kubernetes.Client.delete.opts
+---@field namespace? string
+---@field propagation? "background"|"foreground"|"orphan"  what becomes of what it made
+---@field grace? ctz.seconds  for pods to end; 0: at once
+---@field wait? boolean  until it is gone
+---@field timeout? ctz.seconds  with wait: until it is gone
+---@field absent_ok? boolean  no error when there is none
+---@field uid? string  only this very object
+---@field resource_version? string  only in this state
+---@field dry_run? boolean
+
+---Deletes an object. True when it was there; false when there was none and absent_ok is set. It returns when the server has taken the request: with wait, when the object is gone.
+---@async
+---@param kind string|table  or "kind/name", or the object
+---@param name string
+---@param opts? ctz.kubernetes.Client.delete.opts
+---@return boolean
+function client:delete(kind, name, opts) end
+
+---@class ctz.kubernetes.Client.delete_all.opts
+---@field labels? string|table
+---@field fields? string|table
+---@field all? boolean  true: without a selector all of them
+---@field namespace? string
+---@field propagation? "background"|"foreground"|"orphan"
+---@field grace? ctz.seconds
+---@field dry_run? boolean
+---@field timeout? ctz.seconds
+
+---Deletes the objects of a kind in one namespace that the selectors choose, in one request; returns how many they were.
+---@async
+---@param kind string
+---@param opts ctz.kubernetes.Client.delete_all.opts
+---@return integer
+function client:delete_all(kind, opts) end
+
+---for object in client:each("pods", {all_namespaces=true}) do ... end: one object at a time, of which no more than a page is held. A list that takes so long that the server forgets it is gone on with where it was, in the state of that moment; no object is given twice.
+---@async
+---@param kind string
+---@param opts? table  of client:list
+---@return fun(): table
+function client:each(kind, opts) end
+
+---@class ctz.kubernetes.Client.get.opts
+---@field namespace? string  default: the client's
+---@field subresource? string  "status", "scale"
+---@field timeout? ctz.seconds
+
+---An object as the server has it. The kind may be a short name, a plural, or one with its group ("widgets.example.com"); "deployment/web" is kind and name in one, an object with kind and metadata is read again.
+---@async
+---@param kind string|table
+---@param name string
+---@param opts? ctz.kubernetes.Client.get.opts
+---@return table
+function client:get(kind, name, opts) end
+
+---@class ctz.kubernetes.Client.list.opts
+---@field namespace? string  default: the client's
+---@field all_namespaces? boolean
+---@field labels? string|table  "app=web,tier!=db" or {app = "web"}
+---@field fields? string|table  "status.phase=Running" or {["metadata.name"] = "web"}
+---@field limit? integer  no more than these; metadata.continue tells whether there are more
+---@field page? integer  objects in one answer, default 500
+---@field resource_version? string  "0": what the server has at hand
+---@field timeout? ctz.seconds  of each answer
+
+---All objects of a kind: {items, resource_version, kind, apiVersion, metadata}. It is asked for in pages; each item has its apiVersion and kind.
+---@async
+---@param kind string
+---@param opts? ctz.kubernetes.Client.list.opts
+---@return table
+function client:list(kind, opts) end
+
+---@class ctz.kubernetes.Client.patch.opts
+---@field type? "json"|"merge"|"strategic"|"apply"
+---@field subresource? string  "status", "scale"
+---@field force? boolean  apply: take fields from other managers
+---@field namespace? string
+---@field dry_run? boolean
+---@field field_manager? string  default "ctz"
+---@field validate? boolean  false: unknown fields are dropped
+---@field timeout? ctz.seconds
+
+---Changes parts of an object. A list is a JSON patch; a table is a strategic merge patch, as kubectl sends it, of custom resources type="merge" is needed. json.null takes a field out.
+---@async
+---@param kind string|table  or "kind/name"
+---@param name string
+---@param patch table
+---@param opts? ctz.kubernetes.Client.patch.opts
+---@return table
+function client:patch(kind, name, patch, opts) end
+
+---Writes a whole object. With the resourceVersion it was read with, it is refused when somebody changed it meanwhile; without one it is written whatever is there.
+---@async
+---@param object table
+---@param opts? table  of client:create; subresource = "status" writes only the status
+---@return table
+function client:replace(object, opts) end
+
+---@class ctz.kubernetes.Client.scale.opts
+---@field namespace? string
+---@field dry_run? boolean
+---@field timeout? ctz.seconds
+
+---Sets how many there are, of any kind that can be scaled; returns its Scale. It does not wait for them.
+---@async
+---@param kind string|table  or "kind/name"
+---@param name string
+---@param replicas integer
+---@param opts? ctz.kubernetes.Client.scale.opts
+---@return table
+function client:scale(kind, name, replicas, opts) end
+
+---What the API server says of itself: {major, minor, gitVersion, platform, ...}.
+---@async
+---@return table
+function client:version() end
+
+return kubernetes
