@@ -4,7 +4,7 @@
 --
 -- Kept in memory by the client, and on the disk for a while for each server: a kind that is not known is
 -- looked for once more before it is refused.
-local check = require("ctz.docker.options").check
+local check = require("ctz.options").check
 local env = require "ctz.env"
 local failure = require "ctz.kubernetes.failure"
 local fs = require "ctz.fs"

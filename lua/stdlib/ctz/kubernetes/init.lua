@@ -1,6 +1,6 @@
 -- kubernetes: clusters from a recipe, as kubectl reaches them.
 -- SPDX-License-Identifier: MIT
-local check = require("ctz.docker.options").check
+local check = require("ctz.options").check
 
 local rawset, require, setmetatable = rawset, require, setmetatable
 

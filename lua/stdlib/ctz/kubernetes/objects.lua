@@ -1,7 +1,7 @@
 -- kubernetes/objects.lua: objects of any kind: get, list, create, replace, patch, delete, scale.
 -- SPDX-License-Identifier: MIT
 -- Source: Kubernetes API conventions; k8s.io/apimachinery, pkg/types/patch.go.
-local check = require("ctz.docker.options").check
+local check = require("ctz.options").check
 local discovery = require "ctz.kubernetes.discovery"
 local failure = require "ctz.kubernetes.failure"
 local json = require "ctz.json"

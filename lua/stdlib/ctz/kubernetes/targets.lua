@@ -1,6 +1,6 @@
 -- kubernetes/targets.lua: what a call is about: "deployment/web", a kind and a name, or an object.
 -- SPDX-License-Identifier: MIT
-local check = require("ctz.docker.options").check
+local check = require("ctz.options").check
 local discovery = require "ctz.kubernetes.discovery"
 local failure = require "ctz.kubernetes.failure"
 
