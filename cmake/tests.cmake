@@ -28,32 +28,59 @@ function(ctz_lua_tests label folder timeout)
   endforeach()
 endfunction()
 
-# Every spec of tests/lua/live/docker is run beside each private engine of tests/testbed/docker, which the fixture
-# starts once for all of them. One spec at a time has an engine. 77: this machine cannot run it.
-function(ctz_docker_tests)
-  set(testbed ${PROJECT_SOURCE_DIR}/tests/testbed/docker)
-  string(MD5 mark ${PROJECT_BINARY_DIR})
-  string(SUBSTRING ${mark} 0 12 mark)
-  set(folder /tmp/ctz-engines-${mark}) # a socket's path is short
-  add_test(NAME live_docker.start COMMAND ${testbed} start ${folder})
-  add_test(NAME live_docker.stop COMMAND ${testbed} stop ${folder})
-  set_tests_properties(live_docker.start PROPERTIES FIXTURES_SETUP docker TIMEOUT 1500 COST 1000)
-  set_tests_properties(live_docker.stop PROPERTIES FIXTURES_CLEANUP docker TIMEOUT 120)
-  set(names live_docker.start live_docker.stop)
+# Every spec of tests/lua/live/NAME is run beside each engine of tests/testbed/PROGRAM, which the fixture starts once for
+# all of them in FOLDER. One spec at a time has an engine. 77: this machine cannot run it. The first start of all
+# builds an engine, which takes minutes.
+function(ctz_testbed_tests name program folder timeout)
+  set(testbed ${PROJECT_SOURCE_DIR}/tests/testbed/${program})
+  add_test(NAME live_${name}.start COMMAND ${testbed} start ${folder})
+  add_test(NAME live_${name}.stop COMMAND ${testbed} stop ${folder})
+  set_tests_properties(live_${name}.start PROPERTIES FIXTURES_SETUP ${name} TIMEOUT 2400 COST 1000)
+  set_tests_properties(live_${name}.stop PROPERTIES FIXTURES_CLEANUP ${name} TIMEOUT 120)
+  set(names live_${name}.start live_${name}.stop)
   file(GLOB specs CONFIGURE_DEPENDS RELATIVE ${PROJECT_SOURCE_DIR}
-       ${PROJECT_SOURCE_DIR}/tests/lua/live/docker/*_spec.lua)
+       ${PROJECT_SOURCE_DIR}/tests/lua/live/${name}/*_spec.lua)
+  set(engines ${ARGN})
+  if(NOT engines)
+    set(engines ONE)
+  endif()
   foreach(spec ${specs})
-    get_filename_component(name ${spec} NAME)
-    string(REPLACE _spec.lua "" name ${name})
-    foreach(engine packaged newest)
-      add_test(NAME live_docker.${name}.${engine} WORKING_DIRECTORY ${PROJECT_SOURCE_DIR}
-               COMMAND ${testbed} exec ${folder} ${engine} -- $<TARGET_FILE:ctz> test ${spec})
-      set_tests_properties(live_docker.${name}.${engine} PROPERTIES TIMEOUT 600
-                           FIXTURES_REQUIRED docker RESOURCE_LOCK docker.${engine})
-      list(APPEND names live_docker.${name}.${engine})
+    get_filename_component(test ${spec} NAME)
+    string(REPLACE _spec.lua "" test live_${name}.${test})
+    foreach(engine ${engines})
+      if(engine STREQUAL ONE)
+        set(words "")
+        set(lock ${name})
+        set(full ${test})
+      else()
+        set(words ${engine})
+        set(lock ${name}.${engine})
+        set(full ${test}.${engine})
+      endif()
+      add_test(NAME ${full} WORKING_DIRECTORY ${PROJECT_SOURCE_DIR}
+               COMMAND ${testbed} exec ${folder} ${words} -- $<TARGET_FILE:ctz> test ${spec})
+      set_tests_properties(${full} PROPERTIES TIMEOUT ${timeout} FIXTURES_REQUIRED ${name} RESOURCE_LOCK ${lock})
+      list(APPEND names ${full})
     endforeach()
   endforeach()
   set_tests_properties(${names} PROPERTIES LABELS live SKIP_RETURN_CODE 77)
+endfunction()
+
+# A socket's path is short: folders of engines that have one are in /tmp, one for each build folder.
+function(ctz_docker_tests)
+  string(MD5 mark ${PROJECT_BINARY_DIR})
+  string(SUBSTRING ${mark} 0 12 mark)
+  ctz_testbed_tests(docker docker /tmp/ctz-engines-${mark} 600 packaged newest)
+endfunction()
+
+function(ctz_kubernetes_tests)
+  string(MD5 mark ${PROJECT_BINARY_DIR})
+  string(SUBSTRING ${mark} 0 12 mark)
+  ctz_testbed_tests(kubernetes cluster /tmp/ctz-cluster-${mark} 600)
+endfunction()
+
+function(ctz_registry_tests)
+  ctz_testbed_tests(registry registry ${PROJECT_BINARY_DIR}/registries 300 packaged newest)
 endfunction()
 
 # What does not need a real engine of those specs (#real) is run beside the engine in memory too.
@@ -64,29 +91,4 @@ function(ctz_simulated_tests)
     set_tests_properties(simulated.${name} PROPERTIES LABELS lua TIMEOUT 300
                          ENVIRONMENT CTZ_TEST_DOCKER_HOST=simulate)
   endforeach()
-endfunction()
-
-# Every spec of tests/lua/live/registry is run beside the registries of each engine of tests/testbed/registry.
-function(ctz_registry_tests)
-  set(testbed ${PROJECT_SOURCE_DIR}/tests/testbed/registry)
-  set(folder ${PROJECT_BINARY_DIR}/registries)
-  add_test(NAME live_registry.start COMMAND ${testbed} start ${folder})
-  add_test(NAME live_registry.stop COMMAND ${testbed} stop ${folder})
-  set_tests_properties(live_registry.start PROPERTIES FIXTURES_SETUP registry TIMEOUT 1500)
-  set_tests_properties(live_registry.stop PROPERTIES FIXTURES_CLEANUP registry TIMEOUT 120)
-  set(names live_registry.start live_registry.stop)
-  file(GLOB specs CONFIGURE_DEPENDS RELATIVE ${PROJECT_SOURCE_DIR}
-       ${PROJECT_SOURCE_DIR}/tests/lua/live/registry/*_spec.lua)
-  foreach(spec ${specs})
-    get_filename_component(name ${spec} NAME)
-    string(REPLACE _spec.lua "" name ${name})
-    foreach(engine packaged newest)
-      add_test(NAME live_registry.${name}.${engine} WORKING_DIRECTORY ${PROJECT_SOURCE_DIR}
-               COMMAND ${testbed} exec ${folder} ${engine} -- $<TARGET_FILE:ctz> test ${spec})
-      set_tests_properties(live_registry.${name}.${engine} PROPERTIES TIMEOUT 300
-                           FIXTURES_REQUIRED registry RESOURCE_LOCK registry.${engine})
-      list(APPEND names live_registry.${name}.${engine})
-    endforeach()
-  endforeach()
-  set_tests_properties(${names} PROPERTIES LABELS live SKIP_RETURN_CODE 77)
 endfunction()

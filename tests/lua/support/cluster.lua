@@ -1,0 +1,97 @@
+-- cluster.lua: the Kubernetes cluster that tests/testbed/cluster gave this spec.
+--
+--   local cluster = require "tests.lua.support.cluster"
+--   describe("...", function()
+--     local space <const> = cluster.namespace()
+--     teardown(space.delete)
+--     it("...", function() ... cluster.kubectl{"get", "pods", "-n", space.name} ... end)
+--
+-- KUBECONFIG is the administrator's. This process runs in the cluster's network.
+-- SPDX-License-Identifier: MIT
+local ctz = require "ctz"
+local programs = require "tests.lua.support.programs"
+
+local cluster = {
+  image = "ctz-test/busybox:1", -- every applet of busybox, CMD sh
+  other_image = "ctz-test/busybox:2", -- the same with another label
+  node = os.getenv "CTZ_TEST_KUBERNETES_NODE",
+  program = "tests/testbed/cluster",
+}
+
+--- Path of the kubeconfig of "admin", "reader" (a token, may look), "certificate" (may edit) or "wrong" (401).
+function cluster.kubeconfig(user)
+  local hint = "run this by ctest, or by: tests/testbed/cluster exec DIR -- ctz test SPEC"
+  return ("%s/kubeconfigs/%s"):format(assert(os.getenv "CTZ_TEST_KUBERNETES_FOLDER", hint), user or "admin")
+end
+
+--- https://ADDRESS:PORT of the API server.
+function cluster.server()
+  return assert(os.getenv "CTZ_TEST_KUBERNETES_SERVER")
+end
+
+--- TLS options of ctz.http for the API server; user: "admin" or "certificate" signs in by its certificate.
+function cluster.tls(user)
+  local keys = os.getenv "CTZ_TEST_KUBERNETES_FOLDER" .. "/keys/"
+  return { ca = keys .. "ca.crt", cert = user and keys .. user .. ".crt", key = user and keys .. user .. ".key" }
+end
+
+--- Runs kubectl, the second opinion; opts as ctz.process.run has them, and user=. Returns its result.
+function cluster.kubectl(words, opts)
+  opts = opts or {}
+  local argv = { "kubectl", "--kubeconfig", cluster.kubeconfig(opts.user), table.unpack(words) }
+  return ctz.process.run(argv, { check = opts.check, stdin = opts.stdin, timeout = opts.timeout or 120 })
+end
+
+--- The decoded answer of `kubectl get WORDS -o json`.
+function cluster.get(...)
+  return ctz.json.decode(cluster.kubectl({ "get", "-o", "json", ... }).stdout)
+end
+
+local made = 0
+--- A name that no other spec that runs at this time uses.
+function cluster.name(word)
+  made = made + 1
+  return ("%s-%d-%d"):format(word or "test", programs.self(), made)
+end
+
+--- A new namespace: {name=, delete=function}. delete returns at once, the cluster goes on with it.
+function cluster.namespace()
+  local space = { name = cluster.name "spec" }
+  cluster.kubectl { "create", "namespace", space.name }
+  function space.delete()
+    cluster.kubectl { "delete", "namespace", space.name, "--wait=false" }
+  end
+  return space
+end
+
+local function testbed(...)
+  return ctz.process.run({ cluster.program, ... }, { timeout = 300 }).stdout
+end
+
+local Own = {}
+Own.__index = Own
+Own.__close = function(self)
+  testbed("stop", self.folder)
+end
+
+--- Ends a part ("apiserver", "kubelet" ...).
+function Own:down(part, opts)
+  testbed("down", self.folder, part, opts and opts.kill and "--kill" or nil)
+end
+
+function Own:up(part)
+  testbed("up", self.folder, part)
+end
+
+--- Runs a command in its network.
+function Own:run(words, opts)
+  return ctz.process.run({ cluster.program, "exec", self.folder, "--", table.unpack(words) }, opts)
+end
+
+--- A cluster of this spec's own, to be harmed: {folder=, down=, up=, run=}. It takes 6 s. Close it by <close>.
+--- Its network is another one: what shall reach it is run by own:run{}.
+function cluster.own()
+  return setmetatable({ folder = testbed("start"):match "^(.-)\n" }, Own)
+end
+
+return cluster
