@@ -6,12 +6,13 @@
 -- Docker Engine answers, it builds the image as well, from the same layers.
 --
 -- Usage:       ctz run recipes/quickstart.lua [out=DIR] [tag=TAG] [busybox=PATH] [compression=gzip|zstd]
---                                             [docker=auto|yes|no]
+--                                             [docker=auto|yes|no] [to=REF]
 -- Parameters:  out          folder for the image, default "out"
 --              tag          default "1.0"
 --              busybox      the static busybox, default "/bin/busybox"
 --              compression  of the layers, default "gzip"
 --              docker       build with the engine too; default "auto": when one answers
+--              to           where the image is copied to as well: HOST/NAME:TAG, docker:NAME, docker-archive:FILE ...
 -- Needs:       a busybox without shared libraries: package busybox-static
 -- Then:        docker run --rm -p 8080:8080 quickstart:1.0
 --              without the engine's build, first: skopeo copy oci:out/quickstart:1.0 docker-daemon:quickstart:1.0
@@ -24,6 +25,7 @@ local p = ctz.params {
   { "busybox", "path", default = "/bin/busybox", help = "a busybox without shared libraries" },
   { "compression", "enum", choices = { "gzip", "zstd" }, default = "gzip", help = "of the layers" },
   { "docker", "enum", choices = { "auto", "yes", "no" }, default = "auto", help = "build with the engine too" },
+  { "to", "string", help = "copy the image there too: HOST/NAME:TAG, docker:NAME, docker-archive:FILE" },
 }
 
 local HERE <const> = arg[0]:match("^(.*)/") or "."
@@ -166,6 +168,9 @@ end
 
 local built = build_with_docker()
 
+-- To any place that holds images. In a dry run there is nothing yet that could be copied.
+local copied = p.to and not ctz.mode().dry_run and ctz.registry.copy(image.name, p.to)
+
 -- --- the summary -------------------------------------------------------------------------------
 
 local function summary()
@@ -183,6 +188,10 @@ local function summary()
     rows[#rows + 1] = { "size", ctz.ui.bytes(built.size_bytes) }
     rows[#rows + 1] = { "time", ctz.ui.duration(built.build_time) }
   end
+  if p.to then
+    rows[#rows + 1] = { copied and "copied to" or "would go to", p.to }
+    rows[#rows + 1] = copied and { "digest", copied.digest } or nil
+  end
   if not can_ask then
     rows[#rows + 1] = { "note", "busybox was not asked for its names in this mode: no links, another digest" }
   end
@@ -194,4 +203,5 @@ if not ctz.mode().json then
 end
 
 image.docker = built and { name = built.image_name, id = built.image_id, size_bytes = built.size_bytes }
+image.copied = copied and { name = p.to, digest = copied.digest, bytes = copied.bytes } or nil
 return image

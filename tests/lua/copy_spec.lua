@@ -302,12 +302,34 @@ describe("ctz.registry.copy", function()
   end)
 
   describe("of layers that a docker archive cannot hold", function()
-    it("refuses zstd and artifacts with a hint", function()
-      ctz.image.assemble {
+    it("packs what is packed with zstd with gzip, and keeps config and contents", function()
+      local made = ctz.image.assemble {
+        layers = { { files = { ["/a"] = { text = "a" } } }, { files = { ["/b"] = { text = "b" } } } },
+        compression = "zstd", to = place("oci", "z"),
+      }
+      local done = copy(place("oci", "z"), place("docker-archive", "d.tar:a:1"))
+      assert.equal(2, done.recompressed)
+      assert.not_equal(made.digest, done.digest)
+      local image <close> = open(place("docker-archive", "d.tar"))
+      assert.equal(made.config_digest, select(2, image:config()))
+      for i, layer in ipairs(image:layers()) do
+        assert.matches("%+gzip$", layer.media_type)
+        assert.equal(made.layers[i].diff_id, image:config().rootfs.diff_ids[i])
+      end
+      assert.equal("b", image:read "/b")
+      assert.equal(done.digest, image:digest())
+    end)
+
+    it("names a zstd layer that is not what its digest says, and writes nothing", function()
+      local made = ctz.image.assemble {
         layers = { { files = { ["/a"] = { text = "a" } } } }, compression = "zstd", to = place("oci", "z"),
       }
-      local err = failed("unsupported", place("oci", "z"), place("docker-archive", "d.tar:a:1"))
-      assert.matches("oci%-archive", err.hint)
+      local blob = ("%s/z/blobs/sha256/%s"):format(folder, made.layers[1].digest:sub(8))
+      local bytes = layouts.read(blob)
+      layouts.write(blob, bytes:sub(1, -2) .. "x")
+      failed("protocol", place("oci", "z"), place("docker-archive", "d.tar:a:1"))
+      layouts.write(blob, bytes .. "x")
+      failed("size", place("oci", "z"), place("docker-archive", "d.tar:a:1"))
       assert.is_nil(ctz.fs.stat(folder .. "/d.tar"))
     end)
   end)

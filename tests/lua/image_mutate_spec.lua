@@ -177,16 +177,46 @@ describe("image.mutate", function()
     sh(("skopeo inspect oci:%s/third:x >/dev/null"):format(folder))
   end)
 
+  it("writes into archives too, what stays as it is and what is new", function()
+    local image = two_layers()
+    local opts = { labels = { old = false, new = "3" }, append = { { files = { ["/c"] = { text = "c" } } } } }
+    local expected, made = mutate(image, opts)
+    for _, form in ipairs { "oci-archive", "docker-archive" } do
+      opts.to = ("%s:%s/%s.tar"):format(form, folder, form)
+      local other, result = mutate(image, opts)
+      assert.equal(opts.to, result.name)
+      assert.equal(made.digest, result.digest)
+      assert.equal(made.config_digest, select(2, other:config()))
+      assert.equal(listing(expected), listing(other))
+      local again <close> = other -- luacheck: ignore again
+    end
+    sh(("skopeo inspect oci-archive:%s/oci-archive.tar >/dev/null"):format(folder))
+    -- What is packed with zstd is packed with gzip again: such an archive holds no other.
+    opts.to, opts.recompress = ("docker-archive:%s/z.tar:z:1"):format(folder), "zstd"
+    local packed, result = mutate(image, opts)
+    assert.equal(result.digest, packed:digest())
+    assert.equal(listing(expected), listing(packed))
+  end)
+
+  it("leaves nothing where it cannot write", function()
+    local image = two_layers()
+    for _, to in ipairs { "oci-archive:/nowhere/a.tar", "rootfs:" .. folder, "docker-archive:", "Upper/case:1" } do
+      local ok, err = ctz.try(image.mutate, image, { to = to })
+      assert.is_nil(ok)
+      assert.equal("image.mutate", err.op)
+    end
+  end)
+
   it("tells all that is wrong with the options at once", function()
     local image = two_layers()
     local ok, err = ctz.try(image.mutate, image, {
-      to = "nowhere", strip = { "relative", "/a/../b", "/" }, recompress = "xz", evn = {}, rebase = { from = "x" },
+      to = "oci:x:a b", strip = { "relative", "/a/../b", "/" }, recompress = "xz", evn = {}, rebase = { from = "x" },
       created = -1, env = { A = {} },
     })
     assert.is_nil(ok)
     assert.equal("usage", err.kind)
-    for _, text in ipairs { "oci:DIR:TAG", "strip%[1%]", "strip%[2%]", "strip%[3%]", "recompress", "'evn'", "rebase.to",
-      "created", "env.A" } do
+    for _, text in ipairs { "is not a tag", "strip%[1%]", "strip%[2%]", "strip%[3%]", "recompress", "'evn'",
+      "rebase.to", "created", "env.A" } do
       assert.matches(text, err.message)
     end
   end)

@@ -230,7 +230,56 @@ describe("ctz.image.open", function()
         refused("usage", "", text)
       end
       assert.equal("usage", select(2, ctz.try(open, 1)).kind)
-      refused("unsupported", "no image yet", "rootfs:/")
+      refused("usage", "names no folder", "rootfs:")
+    end)
+  end)
+
+  describe("of a folder of files", function()
+    local root
+
+    before_each(function()
+      root = folder .. "/root"
+      layouts.sh(("mkdir -p %s/etc %s/bin && echo hi > %s/etc/motd"):format(root, root, root))
+      layouts.sh(("echo app > %s/bin/app && chmod 700 %s/bin/app && ln -s app %s/bin/a"):format(root, root, root))
+    end)
+
+    it("has one layer, the same for the same files", function()
+      local image <close> = open("rootfs:" .. root)
+      local layers = image:layers()
+      assert.equal(1, #layers)
+      local made = ctz.image.assemble { layers = { { from = root } }, to = ("oci:%s/made"):format(folder) }
+      assert.equal(made.digest, image:digest())
+      assert.equal("hi\n", image:read "/etc/motd")
+      assert.equal(made.config_digest, select(2, image:config()))
+      layouts.sh(("cp -r %s %s-copy && touch -d 2001-01-01 %s-copy/etc/motd"):format(root, root, root))
+      local again <close> = open(("rootfs:%s-copy"):format(root))
+      assert.equal(image:digest(), again:digest())
+      local report = ctz.image.analyze("rootfs:" .. root)
+      assert.equal(layers[1].digest, report.layers[1].digest)
+    end)
+
+    it("is copied and changed like any image", function()
+      local to = ("docker-archive:%s/root.tar:root:1"):format(folder)
+      local done = ctz.registry.copy("rootfs:" .. root, to)
+      assert.equal(2, done.copied)
+      assert.equal("hi\n", open(to):read "/etc/motd")
+      local image <close> = open("rootfs:" .. root)
+      image:mutate { cmd = { "/bin/app" }, to = ("oci:%s/app:1"):format(folder) }
+      local app = open(("oci:%s/app:1"):format(folder))
+      assert.same({ "/bin/app" }, app:config().config.Cmd)
+      assert.equal("app\n", app:read "/bin/a")
+    end)
+
+    it("may be empty; is refused when it is none, or holds what is no file", function()
+      layouts.sh(("mkdir %s/empty && mkfifo %s/etc/pipe"):format(folder, root))
+      local image <close> = open(("rootfs:%s/empty"):format(folder))
+      assert.equal(1, #image:layers())
+      assert.is_nil(image:files()())
+      refused("not_found", "there is no folder", "rootfs:" .. folder .. "/nowhere")
+      refused("usage", "is no folder", ("rootfs:%s/etc/motd"):format(root))
+      refused("unsupported", "fifo", "rootfs:" .. root)
+      local _, err = ctz.try(ctz.registry.copy, "rootfs:" .. folder .. "/empty", "rootfs:" .. folder)
+      assert.equal("unsupported", err.kind)
     end)
   end)
 

@@ -41,7 +41,7 @@ function image.assemble(opts) end
 ---@class ctz.image.open.opts
 ---@field registries? table<string, table>  how registries are reached: {["host:5000"]={auth=, tls=, http=, mirrors=, rps=, connections=}}, as for ctz.registry.connect, or a client of it
 
----An image, wherever it is, as one object: in a layout (oci:DIR:TAG), an archive (docker-archive:FILE:NAME, oci-archive:FILE:TAG), an engine (docker:NAME) or a registry (HOST/NAME:TAG, NAME@DIGEST). Its manifest, config and layers are read when they are asked for, and compared with their digests.
+---An image, wherever it is, as one object: in a layout (oci:DIR:TAG), an archive (docker-archive:FILE:NAME, oci-archive:FILE:TAG), an engine (docker:NAME) or a registry (HOST/NAME:TAG, NAME@DIGEST). Its manifest, config and layers are read when they are asked for, and compared with their digests. rootfs:DIR is a folder as an image of one layer, for this machine's platform, as ctz.image.assemble makes it: owners are 0:0, modes 0644 and 0755, times SOURCE_DATE_EPOCH or 0, so the same files have the same digest.
 ---@async
 ---@param ref string
 ---@param opts? ctz.image.open.opts
@@ -111,7 +111,7 @@ function image:layers(opts) end
 function image:manifest(opts) end
 
 ---@class ctz.image.mutate.opts
----@field to string  "oci:DIR:TAG"; the image's own layout may be given
+---@field to string  "oci:DIR:TAG", the image's own layout too; or as the target of ctz.registry.copy
 ---@field env? table<string, string|false>
 ---@field labels? table<string, string|false>
 ---@field annotations? table<string, string|false>  of the manifest
@@ -128,7 +128,7 @@ function image:manifest(opts) end
 ---@field recompress? "gzip"|"zstd"
 ---@field platform? string  default: this machine's
 
----Makes another image of this one and writes it into a layout. What is not named stays as it is: layers that are not touched keep their bytes and digests. In maps, and for cmd, entrypoint, user, workdir and ports, false removes. The same image and options give the same digest; times are `created`, SOURCE_DATE_EPOCH, or those that the image has. In this order: rebase, strip, append, flatten, recompress.
+---Makes another image of this one and writes it to any place. What is not named stays as it is: layers that are not touched keep their bytes and digests. In maps, and for cmd, entrypoint, user, workdir and ports, false removes. The same image and options give the same digest; times are `created`, SOURCE_DATE_EPOCH, or those that the image has. In this order: rebase, strip, append, flatten, recompress.
 ---
 ---rebase = {from=, to=} puts the layers above the base `from` onto the base `to`. strip is a list of paths; what is at them or below goes from every layer, and content that hard links elsewhere still need stays. append is a list of layers as ctz.image.assemble takes them. flatten makes one layer of all. recompress packs what is not packed that way.
 ---@async

@@ -33,12 +33,12 @@ function registry.connect(host, opts) end
 ---@field on_progress? fun(p: table)  {phase, done_bytes, total_bytes, done, total, copied, skipped, mounted}, ten times a second; default: a line of progress
 ---@field timeout? ctz.seconds  default: what is left of the task's deadline
 
----Copies an image with all its platforms and what refers to it, between any two places: layouts, archives, engines, registries (see ctz.image.open). Blobs that are there already are skipped; what a copy that was killed left is gone on with. All is compared with digest and size before it can be seen, children before parents, the tag at last. In a dry run it prints what it would write.
+---Copies an image with all its platforms and what refers to it, between any two places: layouts, archives, engines, registries (see ctz.image.open). Blobs that are there already are skipped; what a copy that was killed left is gone on with. All is compared with digest and size before it can be seen, children before parents, the tag at last. In a dry run it prints what it would write. Layers packed with zstd are packed with gzip for docker-archive: and for engines before API 1.42, which read no zstd: the manifest's digest is another one then, the config's is not.
 ---@async
 ---@param src string
 ---@param dst string  an archive is written anew; without a tag a layout gets "latest"
 ---@param opts? ctz.registry.copy.opts
----@return {digest: string, bytes: ctz.bytes, copied: integer, skipped: integer, mounted: integer, resumed: integer, manifests: integer, seconds: ctz.seconds} # bytes: those that were moved; the others count blobs and manifests
+---@return {digest: string, bytes: ctz.bytes, copied: integer, skipped: integer, mounted: integer, resumed: integer, recompressed: integer, manifests: integer, seconds: ctz.seconds} # bytes: those that were moved; the others count blobs, layers packed anew, and manifests
 function registry.copy(src, dst, opts) end
 
 registry.credentials = {}

@@ -36,6 +36,7 @@ local function sum(done)
   parts[#parts + 1] = done.resumed > 0 and ("%d of them resumed"):format(done.resumed) or nil
   parts[#parts + 1] = done.mounted > 0 and ("%d mounted"):format(done.mounted) or nil
   parts[#parts + 1] = done.skipped > 0 and ("%d there already"):format(done.skipped) or nil
+  parts[#parts + 1] = done.recompressed > 0 and ("%d packed with gzip instead of zstd"):format(done.recompressed) or nil
   return table.concat(parts, ", ")
 end
 

@@ -7,15 +7,18 @@ local core = require "ctz.core.layers"
 local ctz = require "ctz"
 local document = require "ctz.image.document"
 local files = require "ctz.image.files"
+local fs = require "ctz.fs"
 local json = require "ctz.json"
 local layers_of = require "ctz.image.layers"
 local layout = require "ctz.image.layout"
+local made = require "ctz.image.source.made"
+local places = require "ctz.image.source"
 local problems_of = require "ctz.problems"
 local transfer = require "ctz.image.source.transfer"
 
 local getenv, date = os.getenv, os.date
-local ipairs, math_type, next, pairs, pcall, tonumber, tostring, type =
-  ipairs, math.type, next, pairs, pcall, tonumber, tostring, type
+local ipairs, math_type, next, pairs, pcall, setmetatable, tonumber, tostring, type =
+  ipairs, math.type, next, pairs, pcall, setmetatable, tonumber, tostring, type
 local fail = document.fail
 
 local OP <const> = "image.mutate"
@@ -113,7 +116,11 @@ local function read_options(opts)
   end
   problems:check_keys(opts, FIELDS, "opts")
   local plan = { flatten = opts.flatten, recompress = opts.recompress, platform = opts.platform }
-  plan.folder, plan.name = layout.parse(opts.to, problems)
+  if type(opts.to) == "string" and not opts.to:find "^oci:" then
+    plan.to = opts.to
+  else
+    plan.folder, plan.name = layout.parse(opts.to, problems)
+  end
   plan.epoch = source_date_epoch(problems)
   plan.created = read_time(opts.created, "created", problems) or plan.epoch
   plan.strip = read_strip(opts.strip, problems)
@@ -309,7 +316,9 @@ local function make_layers(source, plan)
   elseif plan.recompress then
     recompress(source, plan, state)
   end
-  copy_layers(source, plan)
+  if not plan.target then
+    copy_layers(source, plan)
+  end
   state.dir:close()
   if scratch then
     scratch:close()
@@ -435,13 +444,15 @@ local function write_documents(source, plan)
   local bytes = text_of(source.manifest, source.bytes, manifest)
   local digest = assemble_core.blob(plan.folder, bytes)
   local config = source.config
-  layout.tag(plan.folder, plan.name, {
-    mediaType = manifest.mediaType or document.MANIFEST, digest = digest, size = #bytes,
-    platform = { os = config.os, architecture = config.architecture, variant = config.variant },
-  })
+  if not plan.target then
+    layout.tag(plan.folder, plan.name, {
+      mediaType = manifest.mediaType or document.MANIFEST, digest = digest, size = #bytes,
+      platform = { os = config.os, architecture = config.architecture, variant = config.variant },
+    })
+  end
   local result = {
-    name = ("oci:%s:%s"):format(plan.folder, plan.name), digest = digest, config_digest = manifest.config.digest,
-    layers = {}, size_bytes = #text + #bytes,
+    name = plan.to or ("oci:%s:%s"):format(plan.folder, plan.name), digest = digest,
+    config_digest = manifest.config.digest, layers = {}, size_bytes = #text + #bytes,
   }
   for i, layer in ipairs(source.layers) do
     result.layers[i] = {
@@ -450,8 +461,29 @@ local function write_documents(source, plan)
     }
     result.size_bytes = result.size_bytes + layer.descriptor.size
   end
-  return result
+  return result, document.read(bytes, manifest.mediaType, nil, source.ref)
 end
+
+-- What was written here, and the rest from where it is, to a place that is no layout.
+local function send(source, plan, result, root)
+  local elsewhere = {}
+  for _, layer in ipairs(source.layers) do
+    elsewhere[#elsewhere + 1] = not layer.written and layer or nil
+  end
+  local place = made.new(source.place, plan.scratch, root, elsewhere)
+  local done = require("ctz.registry.copy").between(place, plan.target, { referrers = false })
+  result.digest = done.digest
+end
+
+local Closing <const> = {
+  __close = function(self)
+    for i = 1, 3 do
+      if self[i] then
+        self[i]:close()
+      end
+    end
+  end,
+}
 
 -- mutate(image, opts) -> {name=, digest=, config_digest=, layers=, size_bytes=}
 local function mutate(image, opts)
@@ -462,13 +494,21 @@ local function mutate(image, opts)
   if source.history then
     source.history = json.array(copy_of(source.history))
   end
-  local base = plan.rebase and rebase(source, plan)
+  local closing <close> = setmetatable({}, Closing)
+  if plan.to then
+    plan.target = places.open(plan.to, true, plan.clients)
+    plan.scratch = fs.tempdir()
+    plan.folder = plan.scratch.path
+    closing[1], closing[2] = plan.target, plan.scratch
+  end
+  closing[3] = plan.rebase and rebase(source, plan) or nil
   assemble_core.prepare(plan.folder)
   make_layers(source, plan)
-  if base then
-    base:close()
+  local result, root = write_documents(source, plan)
+  if plan.target then
+    send(source, plan, result, root)
   end
-  return write_documents(source, plan)
+  return result
 end
 
 return { mutate = mutate }

@@ -79,20 +79,24 @@ function Image:manifest(opts)
   return manifest.json, manifest.digest, manifest.bytes
 end
 
-local function read_config(self, op, opts)
-  local manifest = select(self, op, opts)
+-- config_of(place, manifest) -> the config as a table, its digest, its bytes.
+local function config_of(place, manifest)
   local descriptor = manifest.json.config
   if not descriptor or descriptor.size > CONFIG_BYTES then
-    fail("size", self.ref, descriptor and ("a config of %d bytes"):format(descriptor.size) or "it has no config")
+    fail("size", place.ref, descriptor and ("a config of %d bytes"):format(descriptor.size) or "it has no config")
   end
-  local reader = self.place:read_blob(descriptor, 0)
+  local reader = place:read_blob(descriptor, 0)
   local bytes = transfer.read_all(reader, CONFIG_BYTES)
-  document.verify(bytes, descriptor, self.ref)
+  document.verify(bytes, descriptor, place.ref)
   local ok, config = pcall(json.decode, bytes)
   if not ok or type(config) ~= "table" then
-    fail("protocol", self.ref, "its config is no JSON object")
+    fail("protocol", place.ref, "its config is no JSON object")
   end
   return config, descriptor.digest, bytes
+end
+
+local function read_config(self, op, opts)
+  return config_of(self.place, select(self, op, opts))
 end
 
 --- image:config(opts?) -> table
@@ -269,7 +273,7 @@ function Image:extract(folder, opts)
 end
 
 --- image:mutate(opts) -> table
---- Makes another image of this one and writes it into a layout. What is not named stays as it is: layers that
+--- Makes another image of this one and writes it to any place. What is not named stays as it is: layers that
 --- are not touched keep their bytes and digests. In maps, and for cmd, entrypoint, user, workdir and ports,
 --- false removes. The same image and options give the same digest; times are `created`, SOURCE_DATE_EPOCH, or
 --- those that the image has. In this order: rebase, strip, append, flatten, recompress.
@@ -279,7 +283,7 @@ end
 --- append is a list of layers as ctz.image.assemble takes them. flatten makes one layer of all. recompress
 --- packs what is not packed that way.
 --- @async
---- @param opts.to string  "oci:DIR:TAG"; the image's own layout may be given
+--- @param opts.to string  "oci:DIR:TAG", the image's own layout too; or as the target of ctz.registry.copy
 --- @param opts.env? table<string, string|false>
 --- @param opts.labels? table<string, string|false>
 --- @param opts.annotations? table<string, string|false>  of the manifest
@@ -341,7 +345,9 @@ end
 --- ctz.image.open(ref, opts?) -> ctz.image
 --- An image, wherever it is, as one object: in a layout (oci:DIR:TAG), an archive (docker-archive:FILE:NAME,
 --- oci-archive:FILE:TAG), an engine (docker:NAME) or a registry (HOST/NAME:TAG, NAME@DIGEST). Its manifest,
---- config and layers are read when they are asked for, and compared with their digests.
+--- config and layers are read when they are asked for, and compared with their digests. rootfs:DIR is a folder
+--- as an image of one layer, for this machine's platform, as ctz.image.assemble makes it: owners are 0:0, modes
+--- 0644 and 0755, times SOURCE_DATE_EPOCH or 0, so the same files have the same digest.
 --- @async
 --- @param ref string
 --- @param opts.registries? table<string, table>  how registries are reached: {["host:5000"]={auth=, tls=, http=,
@@ -363,4 +369,6 @@ local function open(ref, opts)
   return setmetatable({ ref = ref, place = place, root = root, chosen = {}, trees = {}, clients = clients }, Image)
 end
 
-return { open = open, named = named, resolve = resolve, find_platform = find_platform }
+return {
+  open = open, named = named, resolve = resolve, find_platform = find_platform, config_of = config_of,
+}

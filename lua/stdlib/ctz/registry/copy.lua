@@ -9,6 +9,7 @@ local ctz = require "ctz"
 local document = require "ctz.image.document"
 local host = require "ctz.core.host"
 local json = require "ctz.json"
+local made = require "ctz.image.source.made"
 local open = require "ctz.image.open"
 local places = require "ctz.image.source"
 local ui = require "ctz.ui"
@@ -209,6 +210,12 @@ end
 local function make_plan(source, target, opts)
   local plan = new_plan(source, target, opts)
   local root = choose_root(plan, open.resolve(source))
+  if target.single and not target:takes_zstd() and not host.mode().dry_run then
+    local place, packed, count = made.regzip(source, root)
+    if place then
+      plan.source, plan.closing, plan.recompressed, root = place, place, count, packed
+    end
+  end
   walk(plan, root, { tag = target.tag, listed = true }, 1)
   if opts.referrers ~= false and not target.single then
     add_referrers(plan)
@@ -353,15 +360,11 @@ local Closing = {
   end,
 }
 
-local function copy_image(src, dst, opts)
+-- between(source, target, opts) -> the result, of two places that the caller closes.
+local function between(source, target, opts)
   local begun = monotonic()
-  local closing <close> = setmetatable({}, Closing)
-  local clients = clients_of.new(OP, opts.registries)
-  local source = places.open(src, false, clients)
-  closing[1] = source
-  local target = places.open(dst, true, clients)
-  closing[2] = target
   local plan = make_plan(source, target, opts)
+  local closing <close> = setmetatable({ plan.closing }, Closing) -- luacheck: ignore closing
   local dry_run = host.mode().dry_run
   plan.dry_run = dry_run
   local meter = new_meter(plan)
@@ -378,10 +381,21 @@ local function copy_image(src, dst, opts)
     skipped = meter.skipped,
     mounted = meter.mounted,
     resumed = meter.resumed,
+    recompressed = plan.recompressed or 0,
     manifests = #plan.manifests,
     seconds = monotonic() - begun,
     dry_run = dry_run or nil,
   }
+end
+
+local function copy_image(src, dst, opts)
+  local closing <close> = setmetatable({}, Closing)
+  local clients = clients_of.new(OP, opts.registries)
+  local source = places.open(src, false, clients)
+  closing[1] = source
+  local target = places.open(dst, true, clients)
+  closing[2] = target
+  return between(source, target, opts)
 end
 
 local function check_platforms(list)
@@ -399,7 +413,9 @@ end
 --- Copies an image with all its platforms and what refers to it, between any two places: layouts, archives,
 --- engines, registries (see ctz.image.open). Blobs that are there already are skipped; what a copy that was
 --- killed left is gone on with. All is compared with digest and size before it can be seen, children
---- before parents, the tag at last. In a dry run it prints what it would write.
+--- before parents, the tag at last. In a dry run it prints what it would write. Layers packed with zstd are packed
+--- with gzip for docker-archive: and for engines before API 1.42, which read no zstd: the manifest's digest is
+--- another one then, the config's is not.
 --- @async
 --- @param src string
 --- @param dst string  an archive is written anew; without a tag a layout gets "latest"
@@ -415,8 +431,8 @@ end
 ---   mounted}, ten times a second; default: a line of progress
 --- @param opts.timeout? ctz.seconds  default: what is left of the task's deadline
 --- @return {digest: string, bytes: ctz.bytes, copied: integer, skipped: integer, mounted: integer,
----   resumed: integer, manifests: integer, seconds: ctz.seconds}  bytes: those that were moved; the others
----   count blobs and manifests
+---   resumed: integer, recompressed: integer, manifests: integer, seconds: ctz.seconds}  bytes: those that
+---   were moved; the others count blobs, layers packed anew, and manifests
 --- @error usage        a reference is none
 --- @error not_found    there is no such image or platform, or the source lacks a part of it
 --- @error digest       content is not what its digest says
@@ -438,4 +454,4 @@ local function copy(src, dst, opts)
   end)
 end
 
-return { copy = copy }
+return { copy = copy, between = between }

@@ -1,6 +1,7 @@
 -- copy_spec.lua: images into an engine and out of it, by ctz.registry.copy.
 -- SPDX-License-Identifier: MIT
 local ctz = require "ctz"
+local program = require "tests.lua.support.program"
 
 local copy, open = ctz.registry.copy, ctz.image.open
 
@@ -30,6 +31,45 @@ describe("ctz.registry.copy with an engine #live", function()
     local config = open(("oci:%s/out:1"):format(folder.path)):config()
     assert.same({ made.layers[1].diff_id, made.layers[2].diff_id }, config.rootfs.diff_ids)
     assert.same({ "/a" }, config.config.Cmd)
+  end)
+
+  it("loads layers packed with zstd, packed with gzip where the engine knows no zstd", function()
+    local z = ctz.image.assemble {
+      layers = { { files = { ["/a"] = { text = "zstd" } } } },
+      compression = "zstd", to = ("oci:%s/z:1"):format(folder.path),
+    }
+    local done = copy(z.name, "docker:" .. name)
+    local api = tonumber(ctz.docker.system.ping().newest_api_version:match "%.(%d+)$")
+    assert.equal(api < 42 and 1 or 0, done.recompressed)
+    assert.equal(api >= 42, done.digest == z.digest)
+    local image <close> = open("docker:" .. name)
+    assert.equal("zstd", image:read "/a")
+    assert.same({ z.layers[1].diff_id }, image:config().rootfs.diff_ids)
+  end)
+
+  it("loads a folder of files, and what was made of an image", function()
+    ctz.fs.mkdir(folder .. "/root")
+    ctz.fs.write(folder .. "/root/motd", "hi")
+    copy(("rootfs:%s/root"):format(folder.path), "docker:" .. name)
+    local image <close> = open("docker:" .. name)
+    assert.equal("hi", image:read "/motd")
+    image:mutate { labels = { made = "here" }, to = "docker:" .. name }
+    assert.equal("here", ctz.docker.images.get(name).labels.made)
+  end)
+
+  it("is where quickstart copies its image to, beside the one that the engine builds", function()
+    if not ctz.fs.exists "/bin/busybox" then
+      return pending "busybox is not installed: apt-get install busybox-static"
+    end
+    local result = program.run { "run", "--json", "--quiet", "recipes/quickstart.lua",
+      ("out=%s/out"):format(folder.path), "docker=yes", "to=docker:" .. name }
+    assert.equal(0, result.code, result.err)
+    local report = ctz.json.decode(result.out)
+    assert.equal("docker:" .. name, report.copied.name)
+    local image <close> = open("docker:" .. name)
+    assert.matches("<html", image:read "/www/index.html")
+    assert.equal("1000:1000", image:config().config.User)
+    pcall(ctz.docker.images.remove, report.docker.name, { force = true })
   end)
 
   it("opens an engine's image", function()

@@ -126,6 +126,51 @@ describe("ctz.registry.copy with a registry #live", function()
     assert.same({ "1" }, listed.tags)
   end)
 
+  it("takes what was made of its image, and mounts the rest", function()
+    several()
+    copy(source "1", repo .. ":1")
+    local opts = { labels = { team = "web" }, append = { { files = { ["/new"] = { text = "new" } } } } }
+    local image <close> = open(repo .. ":1", { registries = {} })
+    opts.to, opts.platform = repo .. "/made:1", "linux/amd64"
+    local made = image:mutate(opts)
+    local pushed <close> = open(opts.to)
+    assert.equal(made.digest, pushed:digest())
+    assert.equal("web", pushed:config().config.Labels.team)
+    assert.equal(3, #pushed:layers())
+    opts.to = target "made:1"
+    assert.equal(made.digest, image:mutate(opts).digest)
+    sh("skopeo --insecure-policy inspect --tls-verify=false docker://" .. repo .. "/made:1 >/dev/null")
+    for _, layer in ipairs(pushed:layers()) do -- all of them are there
+      assert.is_not_nil(registry.connect("plain"):has_blob(repo:match "/(.*)$" .. "/made", layer.digest))
+    end
+  end)
+
+  it("takes a folder of files", function()
+    sh(("mkdir -p %s/root/etc && echo hi > %s/root/etc/motd"):format(folder, folder))
+    copy(("rootfs:%s/root"):format(folder), repo .. ":root")
+    local image <close> = open(repo .. ":root")
+    assert.equal("hi\n", image:read "/etc/motd")
+  end)
+
+  it("is where quickstart copies its image to", function()
+    local lines = {}
+    for _, to in ipairs { repo .. ":quick", ("docker-archive:%s/q.tar:quick:1"):format(folder) } do
+      local result = program.run({ "run", "--json", "--quiet", "recipes/quickstart.lua",
+        ("out=%s/out"):format(folder), "docker=no", "to=" .. to })
+      assert.equal(0, result.code, result.err)
+      local report = json.decode(result.out)
+      local image <close> = open(to)
+      assert.equal(report.digest, image:digest())
+      assert.same({ to, report.digest }, { report.copied.name, report.copied.digest })
+      lines[#lines + 1] = to
+    end
+    local raw = output("skopeo --insecure-policy inspect --raw --tls-verify=false docker://" .. repo .. ":quick")
+    assert.equal(open(lines[2]):digest(), "sha256:" .. ctz.hash.sha256(raw))
+    local failed = program.run { "run", "recipes/quickstart.lua", ("out=%s/out"):format(folder), "docker=no",
+      "to=127.0.0.1:1/a:1" }
+    assert.equal(69, failed.code)
+  end)
+
   it("needs two connections to copy within one registry", function()
     several()
     copy(source "1", repo .. ":1")

@@ -7,8 +7,10 @@ local fs = require "ctz.fs"
 local host = require "ctz.core.host"
 local reference = require "ctz.registry.reference"
 
-local rawget, setmetatable, type = rawget, setmetatable, type
+local rawget, setmetatable, tonumber, type = rawget, setmetatable, tonumber, type
 local fail = document.fail
+
+local ZSTD_API_MINOR <const> = 42 -- of 1.42
 
 local function images()
   return require("ctz.docker").images
@@ -64,6 +66,12 @@ function Loading:begin()
   local fields = { ref = self.ref, path = self.folder.path .. "/image.tar", tag = self.name, blobs = {} }
   self.archive = archive_write.new(fields, "docker-archive")
   self.archive:begin()
+end
+
+-- Engines from 23.0 on read it.
+function Loading:takes_zstd() -- luacheck: ignore 212
+  local major, minor = (require("ctz.docker").system.ping().newest_api_version or ""):match "^(%d+)%.(%d+)"
+  return major ~= nil and (tonumber(major) > 1 or tonumber(minor) >= ZSTD_API_MINOR)
 end
 
 function Loading:has_blob(descriptor)

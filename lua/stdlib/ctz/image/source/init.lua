@@ -12,6 +12,7 @@ local error, require, type = error, require, type
 
 local FORMS <const> = {
   oci = "layout", ["oci-archive"] = "archive", ["docker-archive"] = "archive", docker = "docker",
+  rootfs = "rootfs",
 }
 
 -- open(ref, for_writing, clients) -> place. clients: how registries are reached, of registry/clients.lua.
@@ -20,17 +21,10 @@ local function open(ref, for_writing, clients)
     error(new_error {
       kind = "usage",
       message = ("expected an image's name, got %s"):format(ref == "" and "an empty string" or type(ref)),
-      hint = "oci:DIR:TAG, docker-archive:FILE, docker:NAME or HOST/NAME:TAG",
+      hint = "oci:DIR:TAG, docker-archive:FILE, docker:NAME, rootfs:DIR or HOST/NAME:TAG",
     }, 0)
   end
   local form, rest = ref:match "^([%l%-]+):(.*)$"
-  if form == "rootfs" then
-    error(new_error {
-      kind = "unsupported", target = ref,
-      message = "a folder of files is no image yet",
-      hint = 'ctz.image.assemble{layers={{from="DIR"}}, to="oci:out"} makes one of it',
-    }, 0)
-  end
   local file = FORMS[form] or "registry"
   return require("ctz.image.source." .. file).open(FORMS[form] and rest or ref, ref, for_writing, form,
     clients)
