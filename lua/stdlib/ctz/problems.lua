@@ -1,13 +1,14 @@
 -- problems.lua: collects what is wrong with a description, to tell all of it at once.
 -- SPDX-License-Identifier: MIT
-local nearest = require("ctz.core.host").nearest
+local host_nearest = require("ctz.core.host").nearest
 local new_error = require("ctz.core.task").error
 
-local concat, sort = table.concat, table.sort
+local concat, move, sort = table.concat, table.move, table.sort
 local byte, error, min, pairs, setmetatable, tostring, type = string.byte, error, math.min, pairs, setmetatable,
   tostring, type
 
 local SHOWN <const> = 20 -- problems in one message
+local NAMES_AT_ONCE <const> = 200 -- that the host compares in one call
 
 -- The order of bytes; < on strings follows the locale, which may not change an image.
 local function byte_less(a, b)
@@ -32,6 +33,18 @@ local function sorted_keys(map)
     return byte_less(a, b)
   end)
   return keys
+end
+
+-- The one of the names, however many, that was probably meant; nil when none is near.
+local function nearest(wrong, names)
+  if #names <= NAMES_AT_ONCE then
+    return host_nearest(wrong, names)
+  end
+  local best = {}
+  for at = 1, #names, NAMES_AT_ONCE do
+    best[#best + 1] = host_nearest(wrong, move(names, at, at + NAMES_AT_ONCE - 1, 1, {}))
+  end
+  return nearest(wrong, best)
 end
 
 -- What to say of a name that is not among names.
@@ -119,6 +132,7 @@ return {
     return setmetatable({}, Problems)
   end,
   byte_less = byte_less,
+  nearest = nearest,
   sorted_keys = sorted_keys,
   suggestion = suggestion,
 }

@@ -1,6 +1,6 @@
 -- cmd/doctext.lua: finding and showing documentation: for ctz doc, and ?name in the REPL.
 -- SPDX-License-Identifier: MIT
-local host = require "ctz.core.host"
+local nearest = require("ctz.problems").nearest
 
 local WIDTH <const> = 80
 local COLUMN_MAX <const> = 30
@@ -94,7 +94,7 @@ end
 -- The documented name that was probably meant, or nil.
 function doctext.nearest(name)
   local names = doctext.names()
-  local near = host.nearest(name, names)
+  local near = nearest(name, names)
   if near then
     return near
   end
@@ -106,7 +106,7 @@ function doctext.nearest(name)
       lasts[#lasts + 1] = last
     end
   end
-  return by_last[host.nearest(name, lasts)]
+  return by_last[nearest(name, lasts)]
 end
 
 -- The value that a name stands for, without loading a module.

@@ -10,6 +10,7 @@ local failure = require "ctz.kubernetes.failure"
 local fs = require "ctz.fs"
 local hash = require "ctz.hash"
 local json = require "ctz.json"
+local nearest = require("ctz.problems").nearest
 local task = require "ctz.core.task"
 local time = require "ctz.time"
 
@@ -266,16 +267,6 @@ local function names_of(found)
     end
   end
   return names
-end
-
--- The nearest of many names: the host compares a number of them at once.
-local function nearest(wrong, names)
-  local near = require("ctz.core.host").nearest
-  local best = {}
-  for at = 1, #names, 200 do
-    best[#best + 1] = near(wrong, table.move(names, at, at + 199, 1, {}))
-  end
-  return #best > 1 and near(wrong, best) or best[1]
 end
 
 local function unknown(client, found, text, op)

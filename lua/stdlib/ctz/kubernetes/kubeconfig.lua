@@ -4,12 +4,12 @@
 local env = require "ctz.env"
 local failure = require "ctz.kubernetes.failure"
 local fs = require "ctz.fs"
-local nearest = require("ctz.core.host").nearest
-local sorted_keys = require("ctz.problems").sorted_keys
+local problems = require "ctz.problems"
 local yaml = require "ctz.yaml"
 
 local error, ipairs, next, pairs, pcall, require, type = error, ipairs, next, pairs, pcall, require, type
 local concat = table.concat
+local nearest, sorted_keys = problems.nearest, problems.sorted_keys
 
 local CONNECT <const> = "kubernetes.connect"
 local POD_FOLDER <const> = "/var/run/secrets/kubernetes.io/serviceaccount/"
