@@ -25,7 +25,7 @@ local p = ctz.params {
   { "busybox", "path", default = "/bin/busybox", help = "a busybox without shared libraries" },
   { "compression", "enum", choices = { "gzip", "zstd" }, default = "gzip", help = "of the layers" },
   { "docker", "enum", choices = { "auto", "yes", "no" }, default = "auto", help = "build with the engine too" },
-  { "to", "string", help = "copy the image there too: HOST/NAME:TAG, docker:NAME, docker-archive:FILE" },
+  { "to", "string", default = "", help = "copy the image there too: HOST/NAME:TAG, docker:NAME, docker-archive:FILE" },
 }
 
 local HERE <const> = arg[0]:match("^(.*)/") or "."
@@ -169,7 +169,7 @@ end
 local built = build_with_docker()
 
 -- To any place that holds images. In a dry run there is nothing yet that could be copied.
-local copied = p.to and not ctz.mode().dry_run and ctz.registry.copy(image.name, p.to)
+local copied = p.to ~= "" and not ctz.mode().dry_run and ctz.registry.copy(image.name, p.to)
 
 -- --- the summary -------------------------------------------------------------------------------
 
@@ -188,7 +188,7 @@ local function summary()
     rows[#rows + 1] = { "size", ctz.ui.bytes(built.size_bytes) }
     rows[#rows + 1] = { "time", ctz.ui.duration(built.build_time) }
   end
-  if p.to then
+  if p.to ~= "" then
     rows[#rows + 1] = { copied and "copied to" or "would go to", p.to }
     rows[#rows + 1] = copied and { "digest", copied.digest } or nil
   end
