@@ -428,11 +428,15 @@ static int push_piece(lua_State *L, struct ctz_op *op)
         return 1;
     }
     struct ctz_chunk *chunk = ctz_chunk_push(L);
-    chunk->bytes = ctz_memdup(bytes, size);
+    exchange->line_scanned = 0;
+    if (!exchange->upgrade) {
+        chunk->bytes = ctz_http_take(exchange->request, &size);
+    } else if ((chunk->bytes = ctz_memdup(bytes, size))) {
+        http_take(exchange, size);
+    }
     if (!chunk->bytes)
         return ctz_http_no_memory(L);
     chunk->size = size;
-    http_take(exchange, size);
     return 1;
 }
 
@@ -459,16 +463,38 @@ static int l_fill(lua_State *L)
 
 // --- writing -----------------------------------------------------------------------------------
 
+static size_t left_out(const struct exchange *exchange)
+{
+    return exchange->out.length - exchange->out_offset;
+}
+
+// The block of a chunk is sent as it is when nothing is before it.
+static bool adopt(struct exchange *exchange, struct exchange_op *op)
+{
+    if (left_out(exchange) > 0 || !op || !op->owned || op->size == 0)
+        return false;
+    ctz_buffer_clear(&exchange->out);
+    exchange->out.bytes = op->owned;
+    exchange->out.length = exchange->out.capacity = op->size;
+    exchange->out_offset = 0;
+    op->owned = NULL;
+    op->bytes = NULL;
+    op->size = 0;
+    return true;
+}
+
 // Called inside libcurl.
 static ptrdiff_t pull(void *context, char *bytes, size_t size)
 {
     struct exchange *exchange = context;
-    size_t there = exchange->out.length;
+    size_t there = left_out(exchange);
+    if (there == 0 && adopt(exchange, exchange->writer))
+        there = left_out(exchange);
     if (there == 0)
         return exchange->out_ended ? 0 : CTZ_HTTP_AGAIN;
     size = size < there ? size : there;
-    memcpy(bytes, exchange->out.bytes, size);
-    ctz_buffer_shift(&exchange->out, size);
+    memcpy(bytes, exchange->out.bytes + exchange->out_offset, size);
+    exchange->out_offset += size;
     return (ptrdiff_t)size;
 }
 
@@ -494,7 +520,14 @@ static bool is_written(struct exchange_op *op)
     struct exchange *exchange = op->exchange;
     if (exchange->upgrade)
         return send_bytes(op);
-    while (op->size > 0 && exchange->out.length < OUT_BYTES) {
+    if (op->owned && op->size > 0) { // pull() takes it otherwise
+        if (adopt(exchange, op))
+            ctz_http_feed(exchange->request);
+        return op->size == 0 || ctz_http_is_done(exchange->request);
+    }
+    while (op->size > 0 && left_out(exchange) < OUT_BYTES) {
+        ctz_buffer_shift(&exchange->out, exchange->out_offset);
+        exchange->out_offset = 0;
         size_t room = OUT_BYTES - exchange->out.length;
         size_t part = op->size < room ? op->size : room;
         if (ctz_buffer_append(&exchange->out, op->bytes, part) < 0) {

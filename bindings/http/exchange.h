@@ -16,6 +16,7 @@ struct exchange {
     struct ctz_http_request *request; // owned; NULL once closed
     struct exchange_op *reader, *writer;
     struct ctz_buffer out; // of an upload: not yet taken by libcurl
+    size_t out_offset;     // of what it took of that
     struct ctz_buffer in;  // of an upgraded connection: received, not yet read
     int64_t left;          // of the declared length, -1: not declared
     size_t line_scanned;   // bytes of what is there that hold no line end

@@ -146,6 +146,8 @@ CTZ_API int64_t ctz_http_to_send(const struct ctz_http_request *request);
 CTZ_API const char *ctz_http_body(const struct ctz_http_request *request, size_t *size);
 /// Drops the first bytes of a stream's body; when there is room again the sender goes on.
 CTZ_API void ctz_http_consume(struct ctz_http_request *request, size_t size);
+/// All of a stream's body that has arrived, yours to free, consumed; NULL when memory ran out.
+CTZ_API char *ctz_http_take(struct ctz_http_request *request, size_t *size);
 /// How many bytes a stream holds before its sender is paused; at first 256 KiB.
 CTZ_API void ctz_http_window(struct ctz_http_request *request, size_t size);
 

@@ -484,6 +484,22 @@ void ctz_http_consume(struct ctz_http_request *request, size_t size)
     go_on_receiving(request);
 }
 
+char *ctz_http_take(struct ctz_http_request *request, size_t *size)
+{
+    struct ctz_buffer *held = &request->held;
+    *size = held->length - request->held_offset;
+    if (request->held_offset > 0 || !held->bytes) {
+        char *copy = ctz_memdup(ctz_http_body(request, size), *size);
+        if (copy)
+            ctz_http_consume(request, *size);
+        return copy;
+    }
+    char *bytes = ctz_buffer_take(held);
+    ctz_buffer_reserve(held, *size); // the next piece is likely as long
+    go_on_receiving(request);
+    return bytes;
+}
+
 void ctz_http_window(struct ctz_http_request *request, size_t size)
 {
     request->window = size;
