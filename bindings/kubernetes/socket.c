@@ -15,6 +15,7 @@
 #define SOCKET_CLASS "ctz.kubernetes.websocket"
 #define WINDOW_BYTES (256 * CTZ_KIB)
 #define PIECE_BYTES  (32 * CTZ_KIB) // of what is sent, in one message: kubectl's size
+#define TURNS        64             // at once; others have theirs then
 #define PING_S       5.0
 #define SILENCE_S    60.0
 
@@ -135,8 +136,13 @@ static void end_writers(struct socket *socket)
 
 static void pump(struct socket *socket)
 {
-    bool more = ws_receive(socket->ws);
-    bool room = send_pieces(socket);
+    bool more, room;
+    int turns = TURNS;
+    do { // it stops to receive while answers to pings wait
+        more = ws_receive(socket->ws);
+        room = send_pieces(socket);
+    } while (!more && !room && ws_has_room(socket->ws) && !is_over(socket) && --turns > 0);
+    room |= turns == 0;
     if (more || room)
         ctz_http_watch(socket->request, more, room);
     if (is_over(socket))

@@ -249,6 +249,11 @@ bool ws_is_paused(const struct ws *ws)
     return ws->paused;
 }
 
+bool ws_has_room(const struct ws *ws)
+{
+    return ws->paused && !is_full(ws);
+}
+
 // --- sending -----------------------------------------------------------------------------------
 
 static int queue(struct ws *ws, uint8_t opcode, const char *bytes, size_t size,

@@ -67,6 +67,8 @@ const char *ws_close_reason(const struct ws *ws);
 uint64_t ws_received(const struct ws *ws);
 /// Is the other side made to wait, because nobody takes its messages?
 bool ws_is_paused(const struct ws *ws);
+/// Was it, and need not any more? ws_receive goes on.
+bool ws_has_room(const struct ws *ws);
 
 // --- handshake.c -------------------------------------------------------------------------------
 
