@@ -18,7 +18,8 @@ local OPTIONS <const> = { namespace = "string", container = "string", method = "
 
 local function check_inside(op, path)
   if type(path) ~= "string" or path:sub(1, 1) ~= "/" or path:find("\0", 1, true) then
-    failure.usage(op, "%s is no path in a container: it begins with a slash", type(path) == "string" and path or type(path))
+    failure.usage(op, "%s is no path in a container: it begins with a slash",
+      type(path) == "string" and path or type(path))
   end
 end
 
@@ -64,7 +65,7 @@ local function try(self, command, more)
   local ok, result = pcall(run, self, command, more)
   if ok then
     return result.exit_code, result
-  elseif type(result) == "table" and result.kind == "not_found" and (result.hint or ""):find("no such program", 1, true) then
+  elseif type(result) == "table" and result.kind == "not_found" and (result.hint or ""):find "no such program" then
     return "none", result
   end
   return error(result, 0)
@@ -125,7 +126,9 @@ local function place_there(self, source, path, from)
   elseif there == "file" and from.type == "directory" then
     failure.fail("conflict", self.op, ("%s: %s is a file"):format(self.shown, wanted), { target = self.shown })
   elseif says_folder and from.type ~= "directory" then
-    failure.fail("not_found", self.op, ("%s: there is no folder %s"):format(self.shown, wanted), { target = self.shown })
+    failure.fail("not_found", self.op, ("%s: there is no folder %s"):format(self.shown, wanted), {
+      target = self.shown,
+    })
   end
   return folder_of(wanted), last_name(wanted)
 end
@@ -144,8 +147,9 @@ local function cat_there(self, source, path, from)
   local mode = from.mode and ("%o"):format(from.mode & 511) or "644"
   local code, result = try(self, { "sh", "-c", script, "sh", path, mode }, { check = false, stdin = pieces })
   if code == "none" then
-    failure.fail("unsupported", self.op, self.shown .. ": the container has neither tar nor sh: nothing can take a file",
-      { target = self.shown })
+    failure.fail("unsupported", self.op, self.shown .. ": the container has neither tar nor sh to take a file", {
+      target = self.shown,
+    })
   elseif code ~= 0 then
     raise(self, result, "cannot write " .. path)
   end

@@ -289,7 +289,9 @@ local function port_forward(client, target, opts)
     timeout = opts.timeout,
   }, Forward)
   if opts.serve ~= false then
-    self.serving = task.spawn(serve, self, { background = true })
+    self.serving = task.spawn(function()
+      serve(self)
+    end, { background = true })
   end
   return self
 end

@@ -37,6 +37,7 @@ local function open(client, path, opts)
     query = opts.query,
     timeout = opts.timeout,
     protocol = "websocket",
+    accept = "*/*", -- what streams has no representation
     headers = {
       ["Sec-WebSocket-Key"] = key,
       ["Sec-WebSocket-Version"] = "13",
