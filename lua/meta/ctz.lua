@@ -239,12 +239,69 @@ local error = {}
 ---@return boolean
 function error:is(kind_or_family) end
 
+---@class ctz.forward
+local forward = {}
+
+---Gives the local port back; connections that are open end.
+---@return true
+function forward:close() end
+
+---A connection to the pod's port, without a local port: read() -> bytes or nil, write(bytes), close().
+---@async
+---@return tunnel
+function forward:connect() end
+
+---for stream in forward:connections() do ... end: connections to the local port, of a forward with serve=false: read(), write(bytes), finish(), close(). `forward:connect():carry(stream)` joins one to the pod.
+---@async
+---@return fun(): any
+function forward:connections() end
+
 ---@class ctz.permit
 local permit = {}
 
 ---Gives the permit back; a second call does nothing. `<close>` does it by itself.
 ---@return true
 function permit:release() end
+
+---@class ctz.remote
+local remote = {}
+
+---Leaves the container. The runtime ends the program's standard input; it may go on without us.
+---@return true
+function remote:close() end
+
+---The end of the standard input; output may still come. Only servers that speak v5.channel.k8s.io (Kubernetes 1.30 and later) can be told so.
+---@async
+---@return true
+function remote:close_stdin() end
+
+---for line in remote:lines() do ... end: {stream=, text=} of both streams as they come; a line over the limit log_line_bytes comes in parts with partial=true. break closes the connection.
+---@async
+---@return fun(): any
+function remote:lines() end
+
+---for stream, bytes in remote:parts() do ... end: the bytes as they come, not cut into lines.
+---@async
+---@return fun(): any
+function remote:parts() end
+
+---The size of the terminal; only where there is one (tty=true).
+---@async
+---@param rows integer
+---@param columns integer
+---@return true
+function remote:resize(rows, columns) end
+
+---Waits until the program has ended and returns its exit code; output nobody took is dropped.
+---@async
+---@return integer
+function remote:wait() end
+
+---Sends bytes to the standard input; waits while the program does not read.
+---@async
+---@param bytes string
+---@return true
+function remote:write(bytes) end
 
 ---@class ctz.scope
 local scope = {}
@@ -302,5 +359,29 @@ function task:cancel() end
 ---What has become of the task.
 ---@return "waiting"|"done"|"failed"|"cancelled"
 function task:status() end
+
+---@class ctz.tunnel
+local tunnel = {}
+
+---Carries both ways between the pod and a local connection until one of them ends.
+---@async
+---@param stream table  has read() -> bytes or nil, write(bytes), close()
+---@return true
+function tunnel:carry(stream) end
+
+---Ends both directions: port-forward cannot end one alone.
+---@return true
+function tunnel:close() end
+
+---What came from the pod, at least one byte; nil at the end.
+---@async
+---@return string|nil
+function tunnel:read() end
+
+---Sends bytes to the pod.
+---@async
+---@param bytes string
+---@return true
+function tunnel:write(bytes) end
 
 return ctz

@@ -37,6 +37,50 @@ local client = {}
 ---@return ctz.kubernetes.Resource[]
 function client:api_resources(opts) end
 
+---@class ctz.kubernetes.Client.attach.opts
+---@field namespace? string
+---@field container? string  default: as annotated, else the first
+---@field stdin? boolean  connect the standard input too; default false
+---@field tty? boolean
+---@field timeout? ctz.seconds  until it is connected
+
+---Connects to the streams of the process that a container runs: lines(), parts(), write(bytes), close_stdin(), resize(rows, columns), wait() -> exit code, close(). Only what comes from now on: client:logs has what was written before. Standard input and a terminal only where the pod's container has stdin and tty.
+---@async
+---@param target string|table  "pod-name", "deployment/web", an object
+---@param opts? ctz.kubernetes.Client.attach.opts
+---@return remote
+function client:attach(target, opts) end
+
+---@class ctz.kubernetes.Client.copy_in.opts
+---@field namespace? string
+---@field container? string
+---@field method? "tar"|"cat"  default: tar where the container has it
+---@field timeout? ctz.seconds  until each program there has started
+
+---Copies a file or a folder of this machine into a container, as `kubectl cp` does, with names as ctz.docker.containers.copy_in takes them: into `path` when that is a folder, else as `path`; "DIR/." means what is in DIR. A function as source gives the pieces of a tar stream that is unpacked in the folder `path`. The container's tar unpacks; without one a single file goes through its sh and cat: `method` says which it was. Needs a server that speaks v5.channel.k8s.io (Kubernetes 1.30).
+---@async
+---@param target string|table  as of client:exec
+---@param source string|fun(): string?  a path here, or pieces of a tar stream until nil
+---@param path string  in the container, from its root
+---@param opts? ctz.kubernetes.Client.copy_in.opts
+---@return {method: string}
+function client:copy_in(target, source, path, opts) end
+
+---@class ctz.kubernetes.Client.copy_out.opts
+---@field namespace? string
+---@field container? string
+---@field method? "tar"|"cat"  default: tar where the container has it
+---@field timeout? ctz.seconds  until each program there has started
+
+---Copies a file or a folder out of a container, as `kubectl cp` does, with names as ctz.docker.containers.copy_out takes them: into `to` when that is a folder, else as `to`. Nothing is written outside of it, whatever the container sends. The container's tar packs; without one a single file comes through its cat: `method` says which it was.
+---@async
+---@param target string|table  as of client:exec
+---@param path string  in the container, from its root
+---@param to string  a path here
+---@param opts? ctz.kubernetes.Client.copy_out.opts
+---@return {path: string, method: string}
+function client:copy_out(target, path, to, opts) end
+
 ---@class ctz.kubernetes.Client.create.opts
 ---@field namespace? string  where the object names none; default: the client's
 ---@field dry_run? boolean  the server checks it, and makes nothing
@@ -95,6 +139,25 @@ function client:delete_all(kind, opts) end
 ---@return fun(): table
 function client:each(kind, opts) end
 
+---@class ctz.kubernetes.Client.exec.opts
+---@field namespace? string  default: the client's
+---@field container? string  default: as annotated, else the first
+---@field stdin? string|function|true  what it reads; a function gives pieces; true: with stream
+---@field tty? boolean  with a terminal: both streams are one
+---@field stdout? fun(line: string)  is called with each line instead
+---@field stderr? fun(line: string)
+---@field stream? boolean
+---@field check? boolean  false: any exit code is a result
+---@field timeout? ctz.seconds  until it has started
+
+---Runs a program in a container of a running pod and returns {exit_code, stdout, stderr}. A code other than 0 raises. With stream=true it returns at once an object to talk to: lines(), parts(), write(bytes), close_stdin(), resize(rows, columns), wait() -> exit code, close(). Of a workload the pod that runs best is taken. The user needs `create` and `get` on pods/exec.
+---@async
+---@param target string|table  "pod-name", "deployment/web", an object, {selector="app=web"}
+---@param command string[]  program and arguments; no shell
+---@param opts? ctz.kubernetes.Client.exec.opts
+---@return {exit_code: integer, stdout: string, stderr: string}
+function client:exec(target, command, opts) end
+
 ---@class ctz.kubernetes.Client.get.opts
 ---@field namespace? string  default: the client's
 ---@field subresource? string  "status", "scale"
@@ -143,6 +206,21 @@ function client:list(kind, opts) end
 ---@param opts? ctz.kubernetes.Client.patch.opts
 ---@return table
 function client:patch(kind, name, patch, opts) end
+
+---@class ctz.kubernetes.Client.port_forward.opts
+---@field port integer|string  in the pod, or its name; of a service: the service's
+---@field local_port? integer  default: one that is free
+---@field address? string  default 127.0.0.1
+---@field serve? boolean  false: nothing is carried, take forward:connections()
+---@field namespace? string
+---@field timeout? ctz.seconds  until a connection stands
+
+---Makes a port of a pod reachable on this machine: forward.local_port on 127.0.0.1, served until forward:close() or the end of the scope. forward:connect() connects without the local port. Of a workload the pod that runs best is taken, once; of a service its port is translated. When a local program ends, the pod is told so after 5 s in which it sends nothing: the protocol cannot end one direction alone.
+---@async
+---@param target string|table  "pod-name", "deployment/web", "service/web", an object
+---@param opts ctz.kubernetes.Client.port_forward.opts
+---@return {local_port: integer, address: string, port: integer, pod: string}
+function client:port_forward(target, opts) end
 
 ---Writes a whole object. With the resourceVersion it was read with, it is refused when somebody changed it meanwhile; without one it is written whatever is there.
 ---@async

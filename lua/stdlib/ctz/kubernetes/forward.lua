@@ -31,7 +31,7 @@ local function raise_problem(self, words)
   failure.fail(kind, OP, ("%s: %s"):format(self.target, words), { target = self.target, retryable = true })
 end
 
---- connection:read() -> string|nil
+--- tunnel:read() -> string|nil
 --- What came from the pod, at least one byte; nil at the end.
 --- @async
 --- @error unreachable nobody listens on that port in the pod, or the connection broke
@@ -62,7 +62,7 @@ function Connection:read()
   return nil
 end
 
---- connection:write(bytes) -> true
+--- tunnel:write(bytes) -> true
 --- Sends bytes to the pod.
 --- @async
 --- @param bytes string
@@ -73,7 +73,7 @@ function Connection:write(bytes)
   return bytes == "" or self.socket:send(bytes, DATA)
 end
 
---- connection:close() -> true
+--- tunnel:close() -> true
 --- Ends both directions: port-forward cannot end one alone.
 --- @example local _, err = ctz.try(ctz.kubernetes.connect, {kubeconfig="none.yaml"})
 --- @example assert(err:is "not_found")
@@ -96,7 +96,7 @@ local function carry_in(self, stream)
   self:close()
 end
 
---- connection:carry(stream) -> true
+--- tunnel:carry(stream) -> true
 --- Carries both ways between the pod and a local connection until one of them ends.
 --- @async
 --- @param stream table  has read() -> bytes or nil, write(bytes), close()
@@ -161,7 +161,7 @@ end
 local Forward = { __name = "ctz.kubernetes.forward" }
 Forward.__index = Forward
 
---- forward:connect() -> connection
+--- forward:connect() -> tunnel
 --- A connection to the pod's port, without a local port: read() -> bytes or nil, write(bytes), close().
 --- @async
 --- @error not_found the pod is gone
