@@ -90,7 +90,7 @@ CTZ_API void ctz_packer_free(struct ctz_packer *packer);
 // --- layout.c ----------------------------------------------------------------------------------
 
 /// Makes the folder an OCI layout (oci-layout, blobs/sha256) unless it is one. Refuses a folder
-/// that holds other files, or a layout of another version.
+/// that holds other files, or a layout of another version. Old leftovers in it are swept.
 CTZ_API int ctz_layout_prepare(const char *folder, struct ctz_error *err);
 
 /// One blob on its way into a layout: a file without a name, or a temporary one, in its folder.
@@ -162,6 +162,10 @@ CTZ_API int ctz_partial_write(struct ctz_partial *partial, const void *bytes, si
 CTZ_API int ctz_partial_commit(struct ctz_partial *partial, struct ctz_error *err);
 /// With keep, what came so far stays for another process, unless it is of no use.
 CTZ_API void ctz_partial_clear(struct ctz_partial *partial, bool keep);
+
+/// Removes what killed processes left of blobs in a layout: when it is a week old, or the blob has
+/// come otherwise. What somebody holds stays.
+CTZ_API void ctz_partial_sweep(const char *layout);
 
 // --- tree.c ------------------------------------------------------------------------------------
 

@@ -303,6 +303,8 @@ int ctz_layout_prepare(const char *folder, struct ctz_error *err)
         known = begin_layout(folder, file, err) == 0 ? 1 : -1;
     if (known > 0)
         result = make_folders(blobs, err);
+    if (known > 0 && result == 0)
+        ctz_partial_sweep(folder);
     ctz_free(blobs);
     ctz_free(file);
     return known > 0 ? result : -1;

@@ -7,18 +7,21 @@
 // size are right.
 #include "bindings/image/image.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/file.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "host/alloc.h"
 
 #define BLOB_FOLDER "blobs/sha256"
 #define PARTIAL     ".ctz-part-"
+#define STALE_S     (7 * 86400) // so long the rest of a blob is waited for
 #define SLICE_BYTES ((size_t)256 * 1024)
 
 static int no_memory(struct ctz_error *err, const char *path)
@@ -275,4 +278,41 @@ void ctz_partial_clear(struct ctz_partial *partial, bool keep)
     ctz_free(partial->path);
     ctz_free(partial->temporary);
     partial->path = partial->temporary = NULL;
+}
+
+// --- what killed processes left ----------------------------------------------------------------
+
+// Is it a file that nobody goes on with: too old, or its blob has come otherwise? We hold its lock.
+static bool is_stale(int folder, int fd, const char *name)
+{
+    struct stat ours, named, blob;
+    if (fstat(fd, &ours) != 0 || fstatat(folder, name, &named, AT_SYMLINK_NOFOLLOW) != 0 ||
+        !S_ISREG(ours.st_mode) || ours.st_ino != named.st_ino || ours.st_dev != named.st_dev)
+        return false;
+    return time(NULL) - ours.st_mtime > STALE_S ||
+           (fstatat(folder, name + sizeof PARTIAL - 1, &blob, AT_SYMLINK_NOFOLLOW) == 0 &&
+            S_ISREG(blob.st_mode));
+}
+
+static void sweep_one(int folder, const char *name)
+{
+    int fd = openat(folder, name, O_RDWR | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
+    if (fd < 0)
+        return;
+    if (flock(fd, LOCK_EX | LOCK_NB) == 0 && is_stale(folder, fd, name))
+        unlinkat(folder, name, 0);
+    close(fd);
+}
+
+void ctz_partial_sweep(const char *layout)
+{
+    char *path = ctz_asprintf("%s/" BLOB_FOLDER, layout);
+    DIR *folder = path ? opendir(path) : NULL;
+    ctz_free(path);
+    if (!folder)
+        return;
+    for (struct dirent *entry = readdir(folder); entry; entry = readdir(folder))
+        if (strncmp(entry->d_name, PARTIAL, sizeof PARTIAL - 1) == 0)
+            sweep_one(dirfd(folder), entry->d_name);
+    closedir(folder);
 }

@@ -6,8 +6,12 @@
 #include <stdint.h>
 #include <cmocka.h>
 
+#include <fcntl.h>
+#include <limits.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "bindings/image/image.h"
@@ -218,6 +222,63 @@ static void a_file_of_any_content_has_its_name_at_last(void **state)
     assert_there(*state, ".out.tar.ctz-part", NULL);
 }
 
+#define OTHER      "11112222333344445555666677778888999900001111222233334444555566aa"
+#define OTHER_PART BLOBS ".ctz-part-" OTHER
+
+static void make_old(void *state, const char *name)
+{
+    const struct timespec times[2] = {{.tv_sec = 1000000000}, {.tv_sec = 1000000000}};
+    assert_int_equal(utimensat(AT_FDCWD, scratch_path(state, name), times, AT_SYMLINK_NOFOLLOW), 0);
+}
+
+static void a_sweep_takes_what_is_old_and_what_has_come_otherwise(void **state)
+{
+    scratch_write(scratch_path(*state, PART), "hel", 3);
+    scratch_write(scratch_path(*state, OTHER_PART), "x", 1);
+    ctz_partial_sweep(*state); // both are young
+    assert_there(*state, PART, "hel");
+    make_old(*state, OTHER_PART);
+    ctz_partial_sweep(*state);
+    assert_there(*state, PART, "hel");
+    assert_there(*state, OTHER_PART, NULL);
+    scratch_write(scratch_path(*state, BLOBS HELLO_HEX), "hello", 5);
+    ctz_partial_sweep(*state);
+    assert_there(*state, PART, NULL);
+    assert_there(*state, BLOBS HELLO_HEX, "hello");
+    ctz_partial_sweep("/nowhere");
+}
+
+static void a_sweep_leaves_what_somebody_holds(void **state)
+{
+    struct ctz_error err = {0};
+    struct ctz_partial partial;
+    struct ctz_partial_options options = hello(*state);
+    assert_int_equal(ctz_partial_open(&partial, &options, &err), CTZ_PARTIAL_OPEN);
+    assert_int_equal(ctz_partial_write(&partial, "hel", 3, &err), 0);
+    make_old(*state, PART);
+    assert_int_equal(ctz_layout_prepare(*state, &err), 0);
+    assert_there(*state, PART, "hel");
+    assert_int_equal(ctz_partial_write(&partial, "lo", 2, &err), 0);
+    assert_int_equal(ctz_partial_commit(&partial, &err), 0);
+    ctz_partial_clear(&partial, true);
+    assert_there(*state, BLOBS HELLO_HEX, "hello");
+}
+
+static void a_sweep_leaves_links_and_folders(void **state)
+{
+    char target[PATH_MAX];
+    snprintf(target, sizeof target, "%s", scratch_path(*state, "target"));
+    scratch_write(target, "kept", 4);
+    assert_int_equal(symlink(target, scratch_path(*state, PART)), 0);
+    assert_int_equal(mkdir(scratch_path(*state, OTHER_PART), 0700), 0);
+    make_old(*state, PART);
+    make_old(*state, OTHER_PART);
+    make_old(*state, "target");
+    assert_int_equal(ctz_layout_prepare(*state, &(struct ctz_error){0}), 0);
+    assert_there(*state, "target", "kept");
+    assert_int_equal(scratch_count(scratch_path(*state, "blobs/sha256")), 2);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, prepare, scratch_remove)
 
 int main(void)
@@ -234,6 +295,9 @@ int main(void)
         TEST(a_digest_of_another_kind_is_refused),
         TEST(a_check_writes_nothing),
         TEST(a_file_of_any_content_has_its_name_at_last),
+        TEST(a_sweep_takes_what_is_old_and_what_has_come_otherwise),
+        TEST(a_sweep_leaves_what_somebody_holds),
+        TEST(a_sweep_leaves_links_and_folders),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -442,6 +442,42 @@ describe("ctz.registry.copy", function()
       assert.equal(1 + 6 * 2, copied) -- the common layer once
     end)
 
+    it("leaves nothing partial in sight on a disk that is full, and goes on when there is room", function()
+      if output "id -u" ~= "0\n" then
+        return pending "needs root: a file system in a mount namespace"
+      end
+      layout:tag(layout:image { noise(1 << 20), noise(4 << 20) }, "1")
+      local result = program.shell(([[
+        exec unshare -m bash -c '
+          mkdir %s/small && mount -t tmpfs -o size=3m none %s/small || exit 3
+          %s copy %s %s --jobs 1; echo code=$?
+          for blob in $(ls %s/small/out/blobs/sha256); do
+            echo $blob %s/small/out/blobs/sha256/$blob | sha256sum -c || echo damaged
+          done
+          ls %s/small/out/index.json
+          mount -o remount,size=20m %s/small
+          %s copy %s %s --jobs 1; echo code=$?
+          diff -r %s/in/blobs %s/small/out/blobs && echo same'
+      ]]):format(folder, folder, program.path, source "1", place("oci", "small/out:1"), folder, folder, folder, folder,
+        program.path, source "1", place("oci", "small/out:1"), folder, folder))
+      assert.equal(0, result.code, result.err)
+      assert.matches("^code=1\n.*code=0\nsame\n$", result.out)
+      assert.not_matches("damaged", result.out)
+      assert.not_matches("index.json", result.out)
+      assert.matches("free some space", result.err)
+    end)
+
+    it("sweeps what a killed copy left when nobody came back for it", function()
+      layout:tag(layout:image { "a" }, "1")
+      copy(source(), place("oci", "out:1"))
+      local old = ("%s/out/blobs/sha256/.ctz-part-%s"):format(folder, ("ab"):rep(32))
+      local young = ("%s/out/blobs/sha256/.ctz-part-%s"):format(folder, ("cd"):rep(32))
+      sh(("touch -d '8 days ago' %s && touch %s"):format(old, young))
+      copy(source(), place("oci", "out:2"))
+      assert.is_nil(ctz.fs.stat(old))
+      assert.is_not_nil(ctz.fs.stat(young))
+    end)
+
     it("tells what is wrong when the disk is full, and the same again goes on", function()
       layout:tag(layout:image { noise(1 << 20) }, "1")
       local words = { "copy", source "1", place("oci", "out:1") }

@@ -104,8 +104,8 @@ function registry.reference.parse(text, opts) end
 function registry.retain(repo, opts) end
 
 ---@class ctz.registry.sync.opts
----@field from string  "HOST/NAME" or "oci:DIR"
----@field to string  "HOST/NAME" or "oci:DIR"
+---@field from string  "HOST/NAME", "oci:DIR" or "docker:NAME"
+---@field to string  the same; into an engine each tag is loaded again, for this machine's platform
 ---@field match? string  a Lua pattern of tags
 ---@field versions? string  a range: ">=1.2 <3", "^1.2", "~1.2.3", "1.x", parts joined by ||; it holds pre-releases only where it names one
 ---@field newest? integer  only so many of them

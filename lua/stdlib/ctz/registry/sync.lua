@@ -32,10 +32,11 @@ end
 
 -- --- what is meant -----------------------------------------------------------------------------
 
--- A registry's repository or a layout, without a tag.
+-- A repository of a registry or an engine, or a layout, without a tag.
 local function open_place(text, name, clients, for_writing)
-  if text:find "^%l[%l-]*:" and not text:find "^oci:" and not text:find "^[^/]*:%d+/" then
-    usage(("opts.%s %q: expected HOST/NAME or oci:DIR"):format(name, text))
+  local engine = text:match "^docker:(.*)$"
+  if not engine and text:find "^%l[%l-]*:" and not text:find "^oci:" and not text:find "^[^/]*:%d+/" then
+    usage(("opts.%s %q: expected HOST/NAME, oci:DIR or docker:NAME"):format(name, text))
   elseif text:find "^oci:" then
     local place = places.open(text, for_writing, clients)
     if text:find "^oci:.*:" then
@@ -43,7 +44,7 @@ local function open_place(text, name, clients, for_writing)
     end
     return place
   end
-  local parts = reference.parse(text)
+  local parts = reference.parse(engine or text)
   if parts.tag or parts.digest then
     usage(("opts.%s %q: expected a repository without a tag or digest"):format(name, text))
   end
@@ -200,8 +201,8 @@ end
 --- raises at the end, with the record as err.result. Nothing is removed: with prune the record has a
 --- plan of the tags that are too many in the target, for plan:show() and plan:apply().
 --- @async
---- @param opts.from string  "HOST/NAME" or "oci:DIR"
---- @param opts.to string  "HOST/NAME" or "oci:DIR"
+--- @param opts.from string  "HOST/NAME", "oci:DIR" or "docker:NAME"
+--- @param opts.to string  the same; into an engine each tag is loaded again, for this machine's platform
 --- @param opts.match? string  a Lua pattern of tags
 --- @param opts.versions? string  a range: ">=1.2 <3", "^1.2", "~1.2.3", "1.x", parts joined by ||; it holds
 ---   pre-releases only where it names one

@@ -72,6 +72,25 @@ describe("ctz.registry.copy with an engine #live", function()
     pcall(ctz.docker.images.remove, report.docker.name, { force = true })
   end)
 
+  it("keeps tags of an engine and of a layout the same", function()
+    local repository = name:match "^[^:]*"
+    for _, tag in ipairs { "1.0", "1.1", "2.0" } do
+      copy(made.name, ("oci:%s/many:%s"):format(folder.path, tag))
+    end
+    local sync = ctz.registry.sync
+    local done = sync { from = ("oci:%s/many"):format(folder.path), to = "docker:" .. repository, versions = "1.x" }
+    table.sort(done.copied)
+    assert.same({ "1.0", "1.1" }, done.copied)
+    local back = sync { from = "docker:" .. repository, to = ("oci:%s/back"):format(folder.path), match = "^1%.1$" }
+    assert.same({ "1.1" }, back.copied)
+    assert.equal(made.config_digest, select(2, open(("oci:%s/back:1.1"):format(folder.path)):config()))
+    for _, tag in ipairs { "1.0", "1.1" } do
+      ctz.docker.images.remove(repository .. ":" .. tag, { force = true })
+    end
+    local _, err = ctz.try(sync, { from = "docker:" .. repository .. ":1", to = "oci:x" })
+    assert.equal("usage", err.kind)
+  end)
+
   it("opens an engine's image", function()
     copy(made.name, "docker:" .. name)
     local image <close> = open("docker:" .. name)

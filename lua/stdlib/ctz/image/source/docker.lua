@@ -7,7 +7,7 @@ local fs = require "ctz.fs"
 local host = require "ctz.core.host"
 local reference = require "ctz.registry.reference"
 
-local rawget, setmetatable, tonumber, type = rawget, setmetatable, tonumber, type
+local ipairs, rawget, setmetatable, tonumber, type = ipairs, rawget, setmetatable, tonumber, type
 local fail = document.fail
 
 local ZSTD_API_MINOR <const> = 42 -- of 1.42
@@ -36,6 +36,30 @@ function Saved.resolve(self)
   end
   return self.archive:resolve()
 end
+
+-- The tags that the engine has of that repository.
+function Saved.tags(self)
+  local wanted, names, i = reference.parse(self.name), {}, 0
+  for _, one in ipairs(images().list()) do
+    local parts = one.full_name and reference.read(one.full_name)
+    if parts and parts.tag and parts.domain == wanted.domain and parts.path == wanted.path then
+      names[#names + 1] = parts.tag
+    end
+  end
+  return function()
+    i = i + 1
+    return names[i]
+  end
+end
+
+local function tagged(class)
+  return function(self, tag)
+    local name = reference.format(reference.parse(("%s:%s"):format(self.name, tag)), { familiar = true })
+    return setmetatable({ ref = "docker:" .. name, name = name }, class)
+  end
+end
+
+Saved.tagged = tagged(Saved)
 
 function Saved.close(self)
   if self.folder then
@@ -76,6 +100,13 @@ end
 
 function Loading:has_blob(descriptor)
   return self.archive ~= nil and self.archive:has_blob(descriptor)
+end
+
+Loading.tagged = tagged(Loading)
+
+-- What an engine has is known under other digests.
+function Loading:resolve() -- luacheck: ignore 212
+  return nil
 end
 
 function Loading:has_manifest() -- luacheck: ignore 212
