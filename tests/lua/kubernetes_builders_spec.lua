@@ -18,7 +18,8 @@ describe("kubernetes.deployment", function()
     local object = build.deployment {
       name = "web", namespace = "shop", image = "nginx:1.27", replicas = 2, ports = { 80, "53/udp", { port = 8443,
       name = "tls" } }, command = { "serve", 5 }, args = "-v", labels = { tier = "front" }, workdir = "/srv",
-      environment = { B = 2, A = "x", C = true, P = { secret = "db", key = "password" }, N = { field = "metadata.name" } },
+      environment = { B = 2, A = "x", C = true, P = { secret = "db", key = "password" },
+        N = { field = "metadata.name" } },
       resources = { requests = { cpu = 0.1, memory = "64Mi" }, limits = { memory = "0.5Gi" } },
       volumes = { data = { path = "/data", claim = "disk" }, tmp = { path = "/tmp", size = "1024Ki" } },
       config_maps = { "app", files = "/etc/app" }, secrets = { ["tls"] = "/tls" },
@@ -56,10 +57,12 @@ describe("kubernetes.deployment", function()
   end)
 
   it("tells all problems at once with their places", function()
-    refused("deployment", { name = "Web_1", port = { 80 }, ports = { 0, "x", { port = 80, name = "TOOLONGNAMEOFAPORT" } },
+    refused("deployment", { name = "Web_1", port = { 80 },
+      ports = { 0, "x", { port = 80, name = "TOOLONGNAMEOFAPORT" } },
       replicas = -1, resources = { limits = { cpu = "1K" } }, environment = { ["A=B"] = "x", C = {} },
       probes = { live = {}, readiness = {} }, labels = { ["-a"] = "b", c = "not good" }, strategy = "Rolling" },
-      'name: bad name "Web_1"', "image: expected string, got nothing", "did you mean 'ports'", "ports[1]: expected a port",
+      'name: bad name "Web_1"', "image: expected string, got nothing", "did you mean 'ports'",
+      "ports[1]: expected a port",
       "ports[2]: expected a port", "ports[3].name", "replicas: expected an integer, 0 or more, got -1",
       'resources.limits.cpu: bad quantity "1K"', "environment.A=B", "environment.C: expected {secret=, key=}",
       "probes: unknown field 'live'", "probes.readiness: expected {http=", 'labels.-a: bad key "-a"',

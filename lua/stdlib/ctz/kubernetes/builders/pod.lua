@@ -19,7 +19,8 @@ local TIMES <const> = {
   initial_delay = "initialDelaySeconds", period = "periodSeconds", timeout = "timeoutSeconds",
   success_threshold = "successThreshold", failure_threshold = "failureThreshold",
 }
-local VOLUME <const> = { "path", "claim", "empty", "host_path", "config_map", "secret", "read_only", "sub_path", "size" }
+local VOLUME <const> = { "path", "claim", "empty", "host_path", "config_map", "secret", "read_only", "sub_path",
+  "size" }
 local SOURCES <const> = { "claim", "empty", "host_path", "config_map", "secret" }
 
 -- A number of a port: 1 to 65535.
