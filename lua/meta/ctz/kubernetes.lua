@@ -5,6 +5,17 @@
 ---@class ctz.kubernetes
 local kubernetes = {}
 
+---@class ctz.kubernetes.configmap.description
+---@field name string
+---@field data? table<string, string>  numbers and booleans become texts
+---@field binary? table<string, string>  bytes
+---@field namespace? string  also labels, annotations, immutable
+
+---The manifest of a ConfigMap.
+---@param description ctz.kubernetes.configmap.description
+---@return table # the manifest
+function kubernetes.configmap(description) end
+
 ---@class ctz.kubernetes.connect.opts
 ---@field kubeconfig? string|string[]  file, or files in the order of KUBECONFIG
 ---@field context? string  default: current-context
@@ -23,6 +34,100 @@ local kubernetes = {}
 ---@param opts? ctz.kubernetes.connect.opts
 ---@return ctz.kubernetes.Client
 function kubernetes.connect(opts) end
+
+---@class ctz.kubernetes.cronjob.description
+---@field schedule string  "*/5 * * * *" or "@daily"
+---@field time_zone? string  "Europe/Berlin"
+---@field concurrency? "Allow"|"Forbid"|"Replace"
+---@field suspend? boolean
+---@field keep_succeeded? integer  also keep_failed; start_deadline in seconds
+
+---The manifest of a CronJob: the fields of ctz.kubernetes.job and a schedule.
+---@param description ctz.kubernetes.cronjob.description
+---@return table # the manifest
+function kubernetes.cronjob(description) end
+
+---@class ctz.kubernetes.deployment.description
+---@field name string
+---@field image string
+---@field namespace? string
+---@field replicas? integer
+---@field ports? table  {80, "53/udp", {port=80, name="http", protocol=, host_port=}}
+---@field environment? table  {NAME = text|number|boolean|secret, or {secret="name", key="key"}, {config_map=, key=}, {field="metadata.name"}}
+---@field resources? table  {requests={cpu="100m", memory="64Mi"}, limits={...}}
+---@field volumes? table  {name = {path="/data", claim=|empty=true|host_path=|config_map=|secret=, read_only=, sub_path=, size=}}
+---@field config_maps? table  {"name"}: as environment; {name="/path"}: as files; also secrets
+---@field secrets? table
+---@field probes? table  {liveness=, readiness=, startup=} each {http="/path", port=}, {tcp=} or {command=}, with initial_delay, period, timeout (seconds), success_threshold, failure_threshold
+---@field strategy? string|table  "Recreate" or {type=, max_surge=, max_unavailable=}
+---@field command? string[]  also args
+---@field labels? table  also annotations, match_labels, pod_labels, node_selector
+---@field service_account? string  also image_pull_secrets, image_pull_policy, workdir, termination_grace_period
+
+---The manifest of a Deployment with one container, as the API has it; tostring gives YAML for kubectl (a ctz.secret in it is "***"). Its pods have the label app = name unless match_labels says other. All problems of the description are told at once.
+---@param description ctz.kubernetes.deployment.description
+---@return table # the manifest
+function kubernetes.deployment(description) end
+
+---@class ctz.kubernetes.ingress.description
+---@field name string
+---@field rules table  {{host="a.example", path="/", path_type="Prefix", service="web", port=80}}
+---@field class? string
+---@field tls? table  {{hosts={"a.example"}, secret="name"}}
+---@field namespace? string  also labels, annotations
+
+---The manifest of an Ingress.
+---@param description ctz.kubernetes.ingress.description
+---@return table # the manifest
+function kubernetes.ingress(description) end
+
+---@class ctz.kubernetes.job.description
+---@field name string
+---@field image string
+---@field restart? "Never"|"OnFailure"  default "Never"
+---@field backoff_limit? integer  also completions, parallelism
+---@field deadline? integer  seconds that it may run
+---@field keep_for? integer  seconds after its end
+
+---The manifest of a Job with one container. The fields of the container are those of ctz.kubernetes.deployment.
+---@param description ctz.kubernetes.job.description
+---@return table # the manifest
+function kubernetes.job(description) end
+
+---An amount as the API writes it ("500m", "1.5Gi", "1e3"), exact. Amounts are compared by value (`==`, `<`), added and subtracted (the result has the suffixes of the left one), and tostring gives the canonical form of the API server. What is finer than a nano unit is rounded up; what has a binary suffix and passes 2^63-1 is capped there, as Kubernetes does it. Texts without a digit (which Kubernetes takes for 0) and exponents beyond 128 (which it wraps) are refused.
+---@param text string|number|ctz.kubernetes.Quantity
+---@return ctz.kubernetes.Quantity
+function kubernetes.quantity(text) end
+
+---@class ctz.kubernetes.secret.description
+---@field name string
+---@field data? table<string, string|ctz.secret>  as they are: they are encoded here
+---@field type? string  default "Opaque"
+---@field namespace? string  also labels, annotations, immutable
+
+---The manifest of a Secret. The values, texts or ctz.secret, are secrets in it from then on: nothing prints them, tostring has "***" in their place.
+---@param description ctz.kubernetes.secret.description
+---@return table # the manifest
+function kubernetes.secret(description) end
+
+---A label selector as kubectl's -l takes it: `app=web`, `a==b`, `tier!=db`, `env in (a,b)`, `env notin (c)`, `gpu` (has the label), `!spot` (has it not), `cores>4`; a comma is "and", an empty text takes everything. tostring gives its canonical text.
+---@param text string
+---@return ctz.kubernetes.Selector
+function kubernetes.selector(text) end
+
+---@class ctz.kubernetes.service.description
+---@field name string
+---@field ports table  {80, "53/udp", {port=80, target=8080|"http", name=, protocol=, node_port=}}
+---@field namespace? string
+---@field selector? table<string, string>
+---@field type? "ClusterIP"|"NodePort"|"LoadBalancer"|"ExternalName"
+---@field headless? boolean
+---@field cluster_ip? string  also external_name, labels, annotations
+
+---The manifest of a Service. It leads to the pods with the label app = name unless selector says other.
+---@param description ctz.kubernetes.service.description
+---@return table # the manifest
+function kubernetes.service(description) end
 
 ---@class ctz.kubernetes.Client
 local client = {}
@@ -247,5 +352,24 @@ function client:scale(kind, name, replicas, opts) end
 ---@async
 ---@return table
 function client:version() end
+
+---@class ctz.kubernetes.Quantity
+local quantity = {}
+
+---The amount in thousandths, rounded up (away from zero).
+---@return integer
+function quantity:milli() end
+
+---The amount in whole units, rounded up (away from zero).
+---@return integer
+function quantity:value() end
+
+---@class ctz.kubernetes.Selector
+local selector = {}
+
+---Does it take an object with these labels? As in the API, `!=` and `notin` take objects without the label too.
+---@param labels table<string, string>  nil: none
+---@return boolean
+function selector:matches(labels) end
 
 return kubernetes
