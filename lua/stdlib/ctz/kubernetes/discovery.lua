@@ -18,6 +18,7 @@ local error, ipairs, pcall, require, type = error, ipairs, pcall, require, type
 local sort = table.sort
 
 local KEPT_S <const> = 600 -- on the disk
+local FRESH_S <const> = 0.5 -- after which an unknown kind is looked for again
 local FORM <const> = 1 -- of the file: another one is not read
 local AGGREGATED <const> = "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList,"
   .. "application/json;g=apidiscovery.k8s.io;v=v2beta1;as=APIGroupDiscoveryList,application/json"
@@ -209,7 +210,7 @@ local function known(client, op, fresh)
   local found = not fresh and recall(client)
   if not found then
     found = ask(client, op)
-    found.is_fresh = true
+    found.is_fresh, client.found_at = true, time.monotonic()
     keep(client, found)
   end
   client.found = found
@@ -286,12 +287,9 @@ local function look(client, op, matcher)
   if not resource and not found.is_fresh then
     found = known(client, op, true)
     resource = matcher(found)
-  elseif not resource and client.found_at ~= nil and time.monotonic() - client.found_at > 1 then
+  elseif not resource and time.monotonic() - client.found_at > FRESH_S then
     found = known(client, op, true) -- a definition may have come since
     resource = matcher(found)
-  end
-  if found.is_fresh then
-    client.found_at = time.monotonic()
   end
   return resource, found
 end

@@ -38,7 +38,7 @@ local function call(client, method, target, opts)
       accept = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1,application/json",
     })
     local names = {}
-    for i, one in ipairs(listed and type(list) == "table" and list.items or {}) do
+    for i, one in ipairs(listed and type(list) == "table" and type(list.items) == "table" and list.items or {}) do
       names[i] = one.metadata.name
     end
     local near = #names > 0 and require("ctz.core.host").nearest(target.name, names)
@@ -146,7 +146,7 @@ local function pages(client, op, target, opts)
       query.resourceVersion = nil
       page, gone = next_page(client, op, target, query, opts)
     end
-    local items = page.items or {}
+    local items = type(page.items) == "table" and page.items or {} -- Go's nil is JSON's null
     if skipping and last then
       local kept = json.array {}
       for _, item in ipairs(items) do

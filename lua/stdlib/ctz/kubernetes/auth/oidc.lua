@@ -2,6 +2,7 @@
 -- SPDX-License-Identifier: MIT
 -- Source: client-go, plugin/pkg/client/auth/oidc/oidc.go; OpenID Connect Core 1.0, section 12.
 local base64 = require "ctz.base64"
+local channels = require "ctz.core.channel"
 local core = require "ctz.core.http"
 local failure = require "ctz.kubernetes.failure"
 local fs = require "ctz.fs"
@@ -21,7 +22,7 @@ end
 -- Is the token (a JWT) good for a while?
 local function is_fresh(token)
   local ok, claims = pcall(function()
-    return json.decode(base64.decode(token:match "^[^.]+%.([^.]+)%.", { url = true, pad = false }))
+    return json.decode(base64.decode(token:match "^[^.]+%.([^.]+)%.", { url = true }))
   end)
   return ok and type(claims) == "table" and type(claims.exp) == "number" and claims.exp - EARLY_S > time.now()
 end
@@ -113,9 +114,18 @@ local function authorizer(provider, source)
     })
   end
   local tokens = { id = set(config["id-token"]), refresh = set(config["refresh-token"]) }
+  local turn = channels.channel(1) -- a refresh-token may be good for one renewal only
   return function(headers, opts)
-    if opts.fresh or not tokens.id or not is_fresh(tokens.id) then
-      tokens = renew(config, tokens, source, opts.op)
+    local seen = tokens
+    turn:send(true)
+    local ok, err = pcall(function()
+      if opts.fresh and tokens == seen or not tokens.id or not is_fresh(tokens.id) then
+        tokens = renew(config, tokens, source, opts.op)
+      end
+    end)
+    turn:receive()
+    if not ok then
+      error(err, 0)
     end
     headers.Authorization = secret("Bearer " .. tokens.id)
   end
