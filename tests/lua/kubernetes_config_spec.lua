@@ -322,9 +322,13 @@ describe("a client of kubernetes", function()
   end
 
   it("asks again when the server has too much to do", function()
-    local server <close> = serve(rules({ path = "/namespaces/x", times = 2, status = 429, headers = {
-      ["Retry-After"] = "0" }, body = status(429, "TooManyRequests", "slow down") }, {
-      path = "/namespaces/x", times = 1, status = 500, body = status(500, "InternalError", "etcdserver: leader changed") }, OK))
+    local server <close> = serve(rules({
+      path = "/namespaces/x", times = 2, status = 429, headers = { ["Retry-After"] = "0" },
+      body = status(429, "TooManyRequests", "slow down"),
+    }, {
+      path = "/namespaces/x", times = 1, status = 500,
+      body = status(500, "InternalError", "etcdserver: leader changed"),
+    }, OK))
     assert.equal("x", connect(server):get("ns/x").metadata.name)
   end)
 
