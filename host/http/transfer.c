@@ -7,6 +7,8 @@
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -14,7 +16,12 @@
 #define STREAM_BUFFER 131072L // bytes libcurl reads at once for a stream
 // For one that it decodes: what they decode to is held by libcurl while we pause, 64 MiB at most.
 #define DECODED_STREAM_BUFFER 16384L
-#define KEEPALIVE_S           60L // of silence, before TCP asks whether the other side still lives
+// Of silence, before TCP asks whether the other side still lives; between such questions; how many
+// stay without an answer. A connection whose other side is gone ends within a minute, and nobody
+// here wakes up for that.
+#define KEEPALIVE_IDLE_S  20
+#define KEEPALIVE_EVERY_S 10
+#define KEEPALIVE_COUNT   3
 
 // --- callbacks: they copy bytes and set flags --------------------------------------------------
 
@@ -144,6 +151,22 @@ static int on_seek(void *context, curl_off_t offset, int origin)
     return CURL_SEEKFUNC_FAIL; // what is sent again is decided by us
 }
 
+// A stream may come over a connection that was opened for something else, so all have it.
+static void keep_alive(curl_socket_t descriptor)
+{
+    static const struct {
+        int level, name, value;
+    } options[] = {
+        {SOL_SOCKET, SO_KEEPALIVE, 1},
+        {IPPROTO_TCP, TCP_KEEPIDLE, KEEPALIVE_IDLE_S},
+        {IPPROTO_TCP, TCP_KEEPINTVL, KEEPALIVE_EVERY_S},
+        {IPPROTO_TCP, TCP_KEEPCNT, KEEPALIVE_COUNT},
+    };
+    for (size_t i = 0; i < CTZ_COUNT(options); i++)
+        setsockopt(descriptor, options[i].level, options[i].name, &options[i].value,
+                   sizeof options[i].value);
+}
+
 static curl_socket_t on_open(void *context, curlsocktype purpose, struct curl_sockaddr *address)
 {
     (void)purpose;
@@ -155,6 +178,8 @@ static curl_socket_t on_open(void *context, curlsocktype purpose, struct curl_so
         request->os_errno = fault ? fault : errno;
         return CURL_SOCKET_BAD;
     }
+    if (address->family != AF_UNIX)
+        keep_alive(descriptor);
     ctz_http_socket_opened(request->client, descriptor);
     return descriptor;
 }
@@ -282,11 +307,8 @@ static CURLcode set_route(CURL *easy, struct ctz_http_request *request, const ch
     if (request->fresh)
         SET(CURLOPT_FRESH_CONNECT, 1L);
     SET(CURLOPT_CONNECTTIMEOUT_MS, (long)(connect_s < 1e6 ? connect_s * 1000 : 1e9));
-    if (request->stream || request->upgrade) {
+    if (request->stream || request->upgrade)
         SET(CURLOPT_BUFFERSIZE, request->compressed ? DECODED_STREAM_BUFFER : STREAM_BUFFER);
-        SET(CURLOPT_TCP_KEEPALIVE, 1L);
-        SET(CURLOPT_TCP_KEEPIDLE, KEEPALIVE_S);
-    }
     return code;
 }
 

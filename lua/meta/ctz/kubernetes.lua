@@ -353,6 +353,35 @@ function client:scale(kind, name, replicas, opts) end
 ---@return table
 function client:version() end
 
+---@class ctz.kubernetes.Client.wait.opts
+---@field condition? string  "ready" (default), "available", "complete", "deleted", "exists", the name of a condition ("Established", "Ready=False"), "jsonpath={.status.phase}=Running", "jsonpath={.status.loadBalancer}"
+---@field any? string[]  several of these: the first that is met is the second result
+---@field namespace? string
+---@field timeout? ctz.seconds  default 300
+
+---Waits until the object meets a condition, and returns it (nil when it is deleted) and the condition. An object that does not exist is waited for, too. "ready" is what each kind means by it: of a Deployment that all replicas of its newest form are available, of a Job that it is complete, of a claim that it is bound. A wait for "ready", "available" or "complete" ends at once when the object says that it failed.
+---@async
+---@param target string|table  "deployment/web", or an object
+---@param opts? ctz.kubernetes.Client.wait.opts
+---@return table|nil
+---@return string # which condition
+function client:wait(target, opts) end
+
+---@class ctz.kubernetes.Client.watch.opts
+---@field namespace? string  default: that of the client
+---@field all_namespaces? boolean
+---@field name? string  this object only
+---@field labels? string|table  selector: "app=web,tier!=cache", {app = "web"}
+---@field fields? string|table  selector: "status.phase=Running", {["status.phase"] = "Running"}
+---@field resource_version? string  to go on from, instead of a list; then no "sync" comes
+
+---for event in k:watch("pods") do ... end: every change of the objects of a kind, for ever. First each object that there is, as type "added", then one event of type "sync", then changes as they come: {type="added"|"modified"|"deleted", object=}. It outlives ended and broken connections and restarts of the server; when the server has forgotten what happened meanwhile it lists again and tells the difference. A deletion found in this way has final=false: its object has name, namespace and uid only. break ends it.
+---@async
+---@param kind string  "pods", "deployments.apps", "deploy"
+---@param opts? ctz.kubernetes.Client.watch.opts
+---@return fun(): any
+function client:watch(kind, opts) end
+
 ---@class ctz.kubernetes.Quantity
 local quantity = {}
 

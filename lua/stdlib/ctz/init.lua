@@ -283,8 +283,8 @@ local ctz = {
 local modules = {}
 for name in
   ([[
-  base64 docker env fs hash http ignore image inspect json k8s kubernetes log params path process registry secret time ui
-  version yaml
+  base64 docker env fs hash http ignore image inspect json k8s kubernetes log params path process registry secret time
+  ui version yaml
 ]]):gmatch("%S+")
 do
   modules[name] = true

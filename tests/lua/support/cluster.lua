@@ -64,6 +64,22 @@ function cluster.namespace()
   return space
 end
 
+--- A Pod that runs a command and is not started again. more: fields of its spec.
+function cluster.pod(name, namespace, command, more)
+  local pod = {
+    apiVersion = "v1", kind = "Pod",
+    metadata = { name = name, namespace = namespace, labels = { app = name } },
+    spec = {
+      restartPolicy = "Never", terminationGracePeriodSeconds = 0,
+      containers = { { name = "main", image = cluster.image, command = command } },
+    },
+  }
+  for key, value in pairs(more or {}) do
+    pod.spec[key] = value
+  end
+  return pod
+end
+
 local function testbed(...)
   return ctz.process.run({ cluster.program, ... }, { timeout = 300 }).stdout
 end
