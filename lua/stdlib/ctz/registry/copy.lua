@@ -207,16 +207,27 @@ local function add_digest_tags(plan)
   end
 end
 
+-- Bytes of what was planned so far.
+local function size_of(plan)
+  local bytes = plan.total_bytes
+  for _, entry in ipairs(plan.manifests) do
+    bytes = bytes + #entry.document.bytes
+  end
+  return bytes
+end
+
 local function make_plan(source, target, opts)
   local plan = new_plan(source, target, opts)
   local root = choose_root(plan, open.resolve(source))
   if target.single and not target:takes_zstd() and not host.mode().dry_run then
     local place, packed, count = made.regzip(source, root)
     if place then
+      plan.source_digest = root.digest
       plan.source, plan.closing, plan.recompressed, root = place, place, count, packed
     end
   end
   walk(plan, root, { tag = target.tag, listed = true }, 1)
+  plan.size_bytes = size_of(plan)
   if opts.referrers ~= false and not target.single then
     add_referrers(plan)
   end
@@ -376,6 +387,8 @@ local function between(source, target, opts)
   end
   return {
     digest = plan.root.digest,
+    source_digest = plan.source_digest,
+    size_bytes = plan.size_bytes,
     bytes = meter.moved,
     copied = meter.copied,
     skipped = meter.skipped,
@@ -430,9 +443,10 @@ end
 --- @param opts.on_progress? fun(p: table)  {phase, done_bytes, total_bytes, done, total, copied, skipped,
 ---   mounted}, ten times a second; default: a line of progress
 --- @param opts.timeout? ctz.seconds  default: what is left of the task's deadline
---- @return {digest: string, bytes: ctz.bytes, copied: integer, skipped: integer, mounted: integer,
----   resumed: integer, recompressed: integer, manifests: integer, seconds: ctz.seconds}  bytes: those that
----   were moved; the others count blobs, layers packed anew, and manifests
+--- @return {digest: string, source_digest: string?, size_bytes: ctz.bytes, bytes: ctz.bytes, copied: integer,
+---   skipped: integer, mounted: integer, resumed: integer, recompressed: integer, manifests: integer, seconds: ctz.seconds}  bytes: those that
+---   were moved; the others count blobs, layers packed anew, and manifests. size_bytes: all of the image;
+---   source_digest: what its manifest had, when layers were packed anew
 --- @error usage        a reference is none
 --- @error not_found    there is no such image or platform, or the source lacks a part of it
 --- @error digest       content is not what its digest says

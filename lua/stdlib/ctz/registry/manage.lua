@@ -34,7 +34,9 @@ function operations.push(at, opts, record)
 end
 
 function operations.pull(at, opts, record)
-  record.image_digest = copy(at.name, opts.to, { platforms = opts.platforms, registries = at.clients }).digest
+  local done = copy(at.name, opts.to, { platforms = opts.platforms, registries = at.clients })
+  record.image_digest = done.source_digest or done.digest
+  record.size_mb = done.size_bytes / 1000000
   record.tags = { at.parts.tag }
 end
 
@@ -119,7 +121,7 @@ end
 
 local function perform(at, opts, record)
   operations[opts.operation](at, opts, record)
-  if (opts.operation == "push" or opts.operation == "pull") and not require("ctz.core.host").mode().dry_run then
+  if opts.operation == "push" and not require("ctz.core.host").mode().dry_run then
     record.size_mb = size_of(at, record.image_digest)
   end
 end

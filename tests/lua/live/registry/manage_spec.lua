@@ -1,6 +1,7 @@
 -- manage_spec.lua: ctz.registry.manage beside real registries.
 -- SPDX-License-Identifier: MIT
 local ctz = require "ctz"
+local layouts = require "tests.lua.support.layout"
 local registry = require "tests.lua.support.registries"
 
 describe("ctz.registry.manage #live", function()
@@ -43,6 +44,24 @@ describe("ctz.registry.manage #live", function()
     local deleted = manage("delete", repo .. ":1")
     assert.equal(made.digest, deleted.image_digest)
     assert.same({ "1.0", "latest" }, registry.list(client:tags(repo)))
+  end)
+
+  it("pulls one platform of several, and what is packed with zstd, and tells its digest and size", function()
+    local layout = layouts.new(folder.path .. "/in")
+    local amd64, arm64 = layout:image({ "amd64" }, "amd64"), layout:image({ "arm64" }, "arm64")
+    layout:tag(layout:index { amd64, arm64 }, "1")
+    manage("push", repo .. ":1", { from = ("oci:%s/in:1"):format(folder.path) })
+    local to = ("oci:%s/out:1"):format(folder.path)
+    local pulled = manage("pull", repo .. ":1", { to = to, platforms = { "linux/arm64" } })
+    assert.equal(ctz.image.open(to):digest(), pulled.image_digest)
+    assert.is_true(pulled.size_mb > 0)
+    local z = ctz.image.assemble {
+      layers = { { files = { ["/a"] = { text = "a" } } } },
+      compression = "zstd", to = ("oci:%s/z:1"):format(folder.path),
+    }
+    manage("push", repo .. ":z", { from = z.name })
+    pulled = manage("pull", repo .. ":z", { to = ("docker-archive:%s/z.tar"):format(folder.path) })
+    assert.equal(z.digest, pulled.image_digest)
   end)
 
   it("raises with the record, or returns it with check=false", function()
