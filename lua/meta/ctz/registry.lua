@@ -38,7 +38,7 @@ function registry.connect(host, opts) end
 ---@param src string
 ---@param dst string  an archive is written anew; without a tag a layout gets "latest"
 ---@param opts? ctz.registry.copy.opts
----@return {digest: string, source_digest: string?, size_bytes: ctz.bytes, bytes: ctz.bytes, copied: integer, skipped: integer, mounted: integer, resumed: integer, recompressed: integer, manifests: integer, seconds: ctz.seconds} # bytes: those that were moved; the others count blobs, layers packed anew, and manifests. size_bytes: all of the image; source_digest: what its manifest had, when layers were packed anew
+---@return {digest: string, source_digest: string?, size_bytes: ctz.bytes, bytes: ctz.bytes, copied: integer, skipped: integer, mounted: integer, resumed: integer, recompressed: integer, manifests: integer, seconds: ctz.seconds} # size_bytes: all of the image; bytes: those that were moved; the others count blobs, layers packed anew, and manifests; source_digest: what the manifest had, when layers were packed anew
 function registry.copy(src, dst, opts) end
 
 registry.credentials = {}

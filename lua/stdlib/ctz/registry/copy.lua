@@ -444,9 +444,9 @@ end
 ---   mounted}, ten times a second; default: a line of progress
 --- @param opts.timeout? ctz.seconds  default: what is left of the task's deadline
 --- @return {digest: string, source_digest: string?, size_bytes: ctz.bytes, bytes: ctz.bytes, copied: integer,
----   skipped: integer, mounted: integer, resumed: integer, recompressed: integer, manifests: integer, seconds: ctz.seconds}  bytes: those that
----   were moved; the others count blobs, layers packed anew, and manifests. size_bytes: all of the image;
----   source_digest: what its manifest had, when layers were packed anew
+---   skipped: integer, mounted: integer, resumed: integer, recompressed: integer, manifests: integer,
+---   seconds: ctz.seconds}  size_bytes: all of the image; bytes: those that were moved; the others count blobs,
+---   layers packed anew, and manifests; source_digest: what the manifest had, when layers were packed anew
 --- @error usage        a reference is none
 --- @error not_found    there is no such image or platform, or the source lacks a part of it
 --- @error digest       content is not what its digest says
