@@ -285,6 +285,11 @@ describe("a blob", function()
     assert.equal(blob_text, read(connect():blob("cut-whole/a", blob_digest)))
   end)
 
+  it("of a server that refuses ranges begins again, and nothing comes twice", function()
+    assert.equal(blob_text, read(connect():blob("cut-416/a", blob_digest)))
+    assert.equal(7, #asked("GET", "cut-416/a")) -- three breaks, each with a refused range
+  end)
+
   it("is refused when a part begins somewhere else", function()
     assert.equal("protocol", failure(read, connect():blob("cut-wrong/a", blob_digest)).kind)
   end)

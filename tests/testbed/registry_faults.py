@@ -271,6 +271,8 @@ class Handler(http.server.BaseHTTPRequestHandler):
             self.end_headers()
             self.wfile.write(content)
             return self.hang_up()
+        if kind == "cut-416" and wanted:
+            return self.fail(416, "RANGE_INVALID")
         if kind == "cut-whole":
             wanted = None
         if wanted:

@@ -62,12 +62,33 @@ local function check_length(self, answer)
   self.size = self.size or is_whole and length or nil
 end
 
+local function leave(self)
+  if self.stream then
+    self.stream:close()
+    if self.stream.permit then
+      self.stream.permit:release()
+    end
+    self.stream = nil
+  end
+end
+
+local function ask(self, offset)
+  local is_part = offset > 0
+  return self.client:read("GET", self.context.path, request_of(self.context, {
+    stream = true, headers = is_part and { Range = ("bytes=%d-"):format(offset) } or nil,
+    ok = is_part and { [416] = true } or nil,
+  }))
+end
+
 -- A server that knows no ranges sends all: what is known already is passed over.
 local function open(self)
   local offset = self.offset
-  local answer = self.client:read("GET", self.context.path, request_of(self.context, {
-    stream = true, headers = offset > 0 and { Range = ("bytes=%d-"):format(offset) } or nil,
-  }))
+  local answer = ask(self, offset)
+  if answer.status == 416 and offset > 0 then -- by a server that cannot go on: from the beginning
+    self.stream = answer
+    leave(self)
+    answer = ask(self, 0)
+  end
   self.stream, self.skip = answer, 0
   if answer.status == 206 then
     check_part(self, answer)
@@ -77,16 +98,6 @@ local function open(self)
     fail(self, "protocol", "the registry answers %d", answer.status)
   end
   check_length(self, answer)
-end
-
-local function leave(self)
-  if self.stream then
-    self.stream:close()
-    if self.stream.permit then
-      self.stream.permit:release()
-    end
-    self.stream = nil
-  end
 end
 
 -- The connection broke. Raises when it did so too often without getting further.
