@@ -84,7 +84,7 @@ end
 
 describe("a manifest", function()
   it("whose digest the registry does not tell is hashed, also where HEAD is not known", function()
-    for _, repo in ipairs { "nodigest/a", "nohead/a" } do
+    for _, repo in ipairs { "nodigest/a", "nohead/a", "head500/a" } do
       local manifest = connect():manifest(repo, "1")
       assert.equal("sha256:" .. ctz.hash.sha256(manifest.bytes), manifest.digest)
       assert.equal(manifest.digest, connect():resolve(repo, "1").digest)

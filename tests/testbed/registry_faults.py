@@ -180,6 +180,8 @@ class Handler(http.server.BaseHTTPRequestHandler):
                 return self.fail(404, "MANIFEST_UNKNOWN")
             media_type = json.loads(body).get("mediaType", OCI)
             headers = [("Content-Type", media_type), ("ETag", f'"{digest_of(body)}"')]
+        if self.command == "HEAD" and kind == "head500":
+            return self.fail(500, "UNKNOWN")
         if kind in ("nodigest", "nohead"):
             if self.command == "HEAD" and kind == "nohead":
                 return self.fail(405, "UNSUPPORTED")
@@ -332,7 +334,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
 
     def patch(self, session):
         kind, data = self.scenario, sessions[session]
-        first = int(self.headers["Content-Range"].partition("-")[0])
+        first = int(self.headers.get("Content-Range", f"{len(data)}-").partition("-")[0])  # without: it goes on
         if kind == "up-416" and self.times("416") == 0:
             sessions[session] = data + self.body[:1000]
             return self.session_answer(416, session)

@@ -193,7 +193,7 @@ local function manifest(self, repo, text, opts)
 end
 
 -- Statuses of servers that know GET only.
-local no_head <const> = { [400] = true, [405] = true, [406] = true, [501] = true }
+local no_head <const> = { [400] = true, [405] = true, [406] = true, [500] = true, [501] = true }
 
 local function resolve_in(self, context)
   local ok = copy_of(no_head, { [404] = true })
