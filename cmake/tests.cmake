@@ -92,3 +92,9 @@ function(ctz_simulated_tests)
                          ENVIRONMENT CTZ_TEST_DOCKER_HOST=simulate)
   endforeach()
 endfunction()
+
+# What ctz answers beside the recorded answers of other clients (docs/conformance.md), against both registries.
+function(ctz_conformance_test)
+  add_test(NAME live_conformance COMMAND ${PROJECT_SOURCE_DIR}/tests/conformance/run $<TARGET_FILE:ctz>)
+  set_tests_properties(live_conformance PROPERTIES LABELS live SKIP_RETURN_CODE 77 TIMEOUT 600)
+endfunction()
