@@ -156,7 +156,7 @@ def other_rows(rows):
     row(rows, "referrers of what has none", "referrers", "REAL/legit/oci:1")
     for name, repo in (("pages", "ref-pages"), ("filter", "ref-filter")):
         row(rows, f"referrers: {name}", "referrers", f"FAULTS/{repo}/a@{digest}")
-    for kind in ("up-relative", "up-dots", "up-other", "up-whole", "up-lostput", "up-put200", "up-lost", "up-half", "up-416", "up-gone",
+    for kind in ("up-relative", "up-dots", "up-other", "up-whole", "up-put200", "up-lost", "up-half", "up-416", "up-gone",
                  "up-ecr", "up-minimum", "up-maximum", "up-never", "up-mount-202", "up-mount-400"):
         row(rows, f"push: {kind}", "push", "blob", to=f"FAULTS/{kind}/a:1")
     for kind in ("auth", "auth-short", "auth-scope", "auth-never", "auth-none", "auth-long", "auth-elsewhere"):

@@ -260,6 +260,7 @@ def refusal(output, names):
     line = re.sub(r"127\.0\.0\.1:\d{4,}", "127.0.0.1:N", line)
     line = re.sub(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f-]{22,}|_state=[^\s\"&]+", "ID", line)
     line = re.sub(r"/s\d+\b", "/ID", line)
+    line = re.sub(r"(sha256:)?\b[0-9a-f]{64}\b", "DIGEST", line)  # of two blobs, either may fail first
     return line if len(line) <= 240 else line[:237] + "..."
 
 
