@@ -142,6 +142,20 @@ local client = {}
 ---@return ctz.kubernetes.Resource[]
 function client:api_resources(opts) end
 
+---@class ctz.kubernetes.Client.apply.opts
+---@field field_manager? string  who owns the fields, default "ctz"
+---@field force? boolean  take fields that others own
+---@field dry_run? boolean  the server checks it and keeps nothing
+---@field namespace? string  of objects that name none; default: the client's
+---@field timeout? ctz.seconds  of each answer
+
+---Server-side apply: makes what is missing and changes what differs, and returns the objects as the server has them; the list's field `created` says how many are new. Objects are applied in Helm's order of kinds, those of one kind eight at once; definitions of custom resources are waited for. What `kubectl apply` owned before is taken over. It ends at the first failure.
+---@async
+---@param manifests any  an object, YAML or JSON text, a file, a folder, an http(s) URL, or a list of these
+---@param opts? ctz.kubernetes.Client.apply.opts
+---@return table[]
+function client:apply(manifests, opts) end
+
 ---@class ctz.kubernetes.Client.attach.opts
 ---@field namespace? string
 ---@field container? string  default: as annotated, else the first
