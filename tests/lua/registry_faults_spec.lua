@@ -262,6 +262,16 @@ describe("redirects", function()
     assert.equal("Bearer mine", asked("GET", "redirect/a")[1].auth)
   end)
 
+  it("lead to a storage that wants a token of its own: it gets one for anybody", function()
+    local client = connect { auth = { token = "mine" } }
+    assert.equal(blob_text, read(client:blob("redirect-token/a", blob_digest, { size = BLOB_BYTES })))
+    local told = {}
+    for i, one in ipairs(asked("GET", "/storage/token")) do
+      told[i] = one.auth
+    end
+    assert.same({ "", "", "Bearer of the storage" }, told)
+  end)
+
   it("that lead nowhere end", function()
     local err = failure(connect().manifest, connect(), "loop/a", "1")
     assert.equal("protocol", err.kind)

@@ -95,6 +95,11 @@ class Handler(http.server.BaseHTTPRequestHandler):
         if port == "everything":
             return self.answer(200, b"<html>welcome</html>", [("Content-Type", "text/html")])
         self.repo = self.scenario = ""
+        if self.url.path == "/storage/token":
+            return self.answer(200, b'{"token": "of the storage"}')
+        if self.url.path == "/storage/token-wanted" and self.headers.get("Authorization") != "Bearer of the storage":
+            realm = f'Bearer realm="http://127.0.0.1:{ports["other"]}/storage/token",service="store",scope="get"'
+            return self.answer(401, b"", [("WWW-Authenticate", realm)])
         if self.url.path.startswith("/storage/"):
             return self.answer(200, BLOB)
         if self.url.path == "/token":
@@ -262,6 +267,8 @@ class Handler(http.server.BaseHTTPRequestHandler):
         if self.command == "HEAD":
             return self.answer(200, content)
         wanted = re.match(r"bytes=(\d+)-$", self.headers.get("Range", ""))
+        if kind == "redirect-token":
+            return self.answer(307, b"", [("Location", f"http://127.0.0.1:{ports['other']}/storage/token-wanted")])
         if kind == "redirect":
             return self.answer(307, b"", [("Location", f"http://127.0.0.1:{ports['other']}/storage/x?X-Signature=topsecret")])
         if kind == "wrong":

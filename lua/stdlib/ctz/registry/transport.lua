@@ -3,15 +3,20 @@
 --
 -- Redirects are followed here and not by ctz.http: a registry may not lead us into a private network,
 -- and the storage that it leads to must not see who we are.
+local challenges = require "ctz.registry.challenge"
 local hosts = require "ctz.registry.hosts"
 local http = require "ctz.http"
+local json = require "ctz.json"
 local make = require("ctz.registry.failure").make
+local secret = require "ctz.secret"
 local urls = require "ctz.registry.url"
 
-local error, pairs, tostring, type = error, pairs, tostring, type
+local error, ipairs, pairs, pcall, tostring, type = error, ipairs, pairs, pcall, tostring, type
 local concat = table.concat
 
 local REDIRECTS <const> = 10
+local TOKEN_BYTES <const> = 65536
+local TOKEN_S <const> = 60
 local KEPT_BYTES <const> = 65536 -- of the body of an error or a redirect
 
 -- What is left of a stream, as far as it is worth keeping.
@@ -69,22 +74,52 @@ local function options_for(url, first, options)
   return copy
 end
 
+-- A storage that we were led to may want a token of its own: one for anybody, of this request alone. Nil when
+-- it has none for us.
+local function storage_token(answer, url, policy)
+  for _, challenge in ipairs(challenges.parse(answer.headers["www-authenticate"] or "")) do
+    local params = challenge.params
+    local realm = challenge.scheme == "bearer" and params.realm and urls.parse(params.realm)
+    if realm then
+      check(realm, url, policy, "the realm of a storage")
+      realm.target = urls.add_query(realm.target, { service = params.service, scope = params.scope })
+      local given = http.request(urls.text_of(realm), {
+        method = "GET", redirects = 0, check = false, max_bytes = TOKEN_BYTES, timeout = TOKEN_S,
+        tls = hosts.tls_of(urls.authority_of(realm)),
+      })
+      local ok, value = pcall(json.decode, given.status == 200 and given.body or "")
+      local token = ok and type(value) == "table" and (value.token or value.access_token)
+      return type(token) == "string" and token ~= "" and secret(token) or nil
+    end
+  end
+  return nil
+end
+
 -- send(url, options, policy) -> answer of ctz.http; answer.at is the URL that answered. options as of
 -- ctz.http, and make_body: is called for each body that is sent. A status is never raised.
 local function send(url, options, policy)
-  local first = url
+  local first, token, challenger = url, nil, nil
   for _ = 0, REDIRECTS do
-    local answer = http.request(urls.text_of(url), options_for(url, first, options))
+    local settings = options_for(url, first, options)
+    settings.bearer = challenger and urls.same_origin(url, challenger) and token or settings.bearer
+    local answer = http.request(urls.text_of(url), settings)
     local location = redirects[answer.status] and answer.headers.location
     if options.stream and (location or answer.status >= 400) then
       answer.body = read_rest(answer)
     end
-    if not location then
+    if answer.status == 401 and not challenger and not urls.same_origin(url, first) then
+      challenger, token = url, storage_token(answer, url, policy)
+    end
+    local again = token and answer.status == 401 and settings.bearer == nil
+    if not location and not again then
       answer.at = url
       return answer
     end
-    local to = check(urls.resolve(url, location), url, policy, "a redirect")
-    check_method(answer, options.method, to, policy)
+    local to = url
+    if location then
+      to = check(urls.resolve(url, location), url, policy, "a redirect")
+      check_method(answer, options.method, to, policy)
+    end
     if options.body and type(options.body) == "function" and not options.make_body then
       error(make("unsupported", policy.context, "the registry redirects an upload that cannot be sent twice"), 0)
     end
