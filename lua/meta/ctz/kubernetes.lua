@@ -251,6 +251,20 @@ function client:delete(kind, name, opts) end
 ---@return integer
 function client:delete_all(kind, opts) end
 
+---@class ctz.kubernetes.Client.diff.opts
+---@field field_manager? string  default "ctz"
+---@field force? boolean  false: fields that others own are a conflict
+---@field namespace? string  of objects that name none
+---@field timeout? ctz.seconds  of each answer
+
+---What client:apply would change, as a unified diff of YAML, and kubectl's exit code for it: "" and 0 when nothing differs, else 1. The server works it out (a dry run); values of Secrets are masked.
+---@async
+---@param manifests any  as of client:apply
+---@param opts? ctz.kubernetes.Client.diff.opts
+---@return string
+---@return integer
+function client:diff(manifests, opts) end
+
 ---for object in client:each("pods", {all_namespaces=true}) do ... end: one object at a time, of which no more than a page is held. A list that takes so long that the server forgets it is gone on with where it was, in the state of that moment; no object is given twice.
 ---@async
 ---@param kind string

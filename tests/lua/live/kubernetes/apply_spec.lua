@@ -88,6 +88,20 @@ describe("client:apply #live", function()
     assert.is_truthy(err.message:find("dat", 1, true))
   end)
 
+  it("tells what it would change", function()
+    local text, code = client:diff(map("differs", { A = 1 }))
+    assert.equal(1, code)
+    assert.is_truthy(text:find("\n+kind: ConfigMap\n", 1, true), text)
+    client:apply(map("differs", { A = 1 }))
+    text, code = client:diff(map("differs", { A = 1 }))
+    assert.equal("", text)
+    assert.equal(0, code)
+    text, code = client:diff(map("differs", { A = 2 }))
+    assert.equal(1, code)
+    assert.is_truthy(text:find('\n-  A: "1"\n+  A: "2"\n', 1, true), text)
+    assert.equal("1", client:get("configmap", "differs").data.A)
+  end)
+
   it("applies 300 objects", function()
     local list = {}
     for i = 1, 300 do
