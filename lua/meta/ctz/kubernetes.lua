@@ -272,6 +272,19 @@ function client:diff(manifests, opts) end
 ---@return fun(): table
 function client:each(kind, opts) end
 
+---@class ctz.kubernetes.Client.events.opts
+---@field namespace? string
+---@field all_namespaces? boolean
+---@field type? "Normal"|"Warning"
+---@field timeout? ctz.seconds
+
+---Events of an object, or of a namespace, the newest last: {time, type ("Normal", "Warning"), reason, message, count, object ("pod/web"), namespace, source, raw}. A cluster keeps them for an hour.
+---@async
+---@param target? string|table  "pod/web", an object; nil: all of the namespace
+---@param opts? ctz.kubernetes.Client.events.opts
+---@return table[]
+function client:events(target, opts) end
+
 ---@class ctz.kubernetes.Client.exec.opts
 ---@field namespace? string  default: the client's
 ---@field container? string  default: as annotated, else the first
@@ -320,6 +333,36 @@ function client:get(kind, name, opts) end
 ---@param opts? ctz.kubernetes.Client.list.opts
 ---@return table
 function client:list(kind, opts) end
+
+---@class ctz.kubernetes.Client.logs.opts
+---@field follow? boolean
+---@field container? string  default: as annotated, else the first
+---@field all_containers? boolean
+---@field previous? boolean  of the container before its last restart
+---@field since? string|number  a time, or how long ago ("10m")
+---@field tail? integer  only so many last lines of each container
+---@field timestamps? boolean  the time stands before the text
+---@field prefix? boolean  "[pod/NAME/CONTAINER] " stands before the text
+---@field namespace? string
+---@field timeout? ctz.seconds  until each log begins
+
+---for line in client:logs("deployment/web", {follow=true}) do print(line.text) end: each line as {pod=, container=, text=, time=}, time in seconds since 1970. What is there already comes in the order of its times over all pods and containers; with follow=true lines come as they arrive. Following a workload or a selector goes on with pods that are made later and containers that start again, until break; following one pod ends with its container. The server waits while nobody takes lines.
+---@async
+---@param target string|table  "pod-name", "deployment/web", an object, {selector="app=web"}
+---@param opts? ctz.kubernetes.Client.logs.opts
+---@return fun(): any
+function client:logs(target, opts) end
+
+---@class ctz.kubernetes.Client.metrics.opts
+---@field namespace? string
+---@field timeout? ctz.seconds
+
+---What each container of the pods of a target uses now: ContainerMetrics with the fields of ctz.docker.containers.metrics {container_name, timestamp, cpu_usage_percent (100 is one CPU), memory_usage_mb, memory_limit_mb, uptime_seconds, restart_count, health_status, raw}, and pod and namespace. Beside each _mb (1,000,000 bytes) stands _bytes. The cluster's metrics server does not know networks and disks: those fields are nil.
+---@async
+---@param target string|table  "pod-name", "deployment/web", an object, {selector="app=web"}
+---@param opts? ctz.kubernetes.Client.metrics.opts
+---@return table[]
+function client:metrics(target, opts) end
 
 ---@class ctz.kubernetes.Client.patch.opts
 ---@field type? "json"|"merge"|"strategic"|"apply"
@@ -375,6 +418,19 @@ function client:replace(object, opts) end
 ---@param opts? ctz.kubernetes.Client.scale.opts
 ---@return table
 function client:scale(kind, name, replicas, opts) end
+
+---@class ctz.kubernetes.Client.top.opts
+---@field namespace? string
+---@field all_namespaces? boolean
+---@field labels? string  label selector
+---@field timeout? ctz.seconds
+
+---Who uses most, as `kubectl top`: of "pods" (default) or "nodes" {name, namespace, cpu_cores, memory_bytes, timestamp}, the most CPU first.
+---@async
+---@param what? "pods"|"nodes"
+---@param opts? ctz.kubernetes.Client.top.opts
+---@return table[]
+function client:top(what, opts) end
 
 ---What the API server says of itself: {major, minor, gitVersion, platform, ...}.
 ---@async
