@@ -283,6 +283,33 @@ echo '{"apiVersion":"client.authentication.k8s.io/v1","kind":"ExecCredential",
     assert.equal("get it somewhere", err.hint)
   end)
 
+  it("refuses a plugin that wants a terminal", function()
+    local client = ctz.k8s.connect { kubeconfig = config("server: 'https://127.0.0.1:1'",
+      "exec: {apiVersion: client.authentication.k8s.io/v1, command: x, interactiveMode: Always}") }
+    local _, err = ctz.try(client.get, client, "ns/x")
+    assert.equal("unsupported", err.kind)
+    assert.matches("wants a terminal", err.message)
+  end)
+
+  it("is the service account of a pod where there is no file", function()
+    write("token", "pod-token")
+    write("namespace", "shop")
+    local recipe = write("r.lua", ([[
+      local cluster = require("ctz.kubernetes.kubeconfig").load{pod_folder = %q}
+      local headers = {}
+      cluster.authorize(headers, {})
+      assert(cluster.server == "https://[fd00::1]:443" and cluster.namespace == "shop", cluster.server)
+      assert(tostring(headers.Authorization):find "%%*%%*%%*" and cluster.tls.ca == nil)
+    ]]):format(folder.path .. "/"))
+    local program = require("ctz.core.host").program
+    local env = { KUBERNETES_SERVICE_HOST = "fd00::1", KUBERNETES_SERVICE_PORT = "443", HOME = folder.path,
+      KUBECONFIG = false }
+    ctz.process.run({ program, "run", recipe }, { env = env })
+    local err = failure { in_cluster = true }
+    assert.equal("not_found", err.kind)
+    assert.matches("no pod", err.message)
+  end)
+
   it("renews an OIDC token and keeps it in the file", function()
     local function jwt(seconds)
       local function part(value)
@@ -368,6 +395,38 @@ describe("a client of kubernetes", function()
       end
       assert.same({ "a", "b", "c", "d" }, names)
     end
+  end)
+
+  it("finds kinds on servers without aggregated discovery, whatever group is down", function()
+    local server <close> = serve({
+      { path = "^/api$", body = { kind = "APIVersions", versions = { "v1" } } },
+      { path = "^/apis$", body = { kind = "APIGroupList", groups = {
+        { name = "apps", versions = { { version = "v1beta1" }, { version = "v1" } },
+          preferredVersion = { version = "v1" } },
+        { name = "down.example.com", versions = { { version = "v1" } }, preferredVersion = { version = "v1" } },
+      } } },
+      { path = "^/api/v1$", body = { kind = "APIResourceList", resources = {
+        { name = "namespaces", singularName = "namespace", kind = "Namespace", namespaced = false, verbs = { "get" },
+          shortNames = { "ns" } },
+        { name = "namespaces/status", kind = "Namespace", verbs = { "get" } } } } },
+      { path = "^/apis/apps/v1", body = { kind = "APIResourceList", resources = {
+        { name = "deployments", singularName = "", kind = "Deployment", namespaced = true, verbs = { "get" } },
+        { name = "deployments/scale", kind = "Scale", verbs = { "get" } } } } },
+      { path = "^/apis/down", status = 503, body = status(503, "ServiceUnavailable", "down") },
+      { path = "/deployments/web", body = { kind = "Deployment", metadata = { name = "web" } } }, OK,
+    })
+    local client = connect(server)
+    local list = client:api_resources()
+    assert.same({ "down.example.com/v1" }, list.broken)
+    assert.equal("x", client:get("ns/x").metadata.name)
+    client:get("deployment", "web")
+    local asked = server:asked()
+    assert.equal("/apis/apps/v1/namespaces/team/deployments/web", asked[#asked].path)
+    client:get("deployments.v1beta1.apps/web")
+    asked = server:asked()
+    assert.equal("/apis/apps/v1beta1/namespaces/team/deployments/web", asked[#asked].path)
+    local _, err = ctz.try(client.get, client, "widget/x")
+    assert.matches("down.example.com/v1", err.hint, 1, true)
   end)
 
   it("keeps integers, empty lists, empty maps and nulls", function()

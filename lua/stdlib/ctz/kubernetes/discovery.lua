@@ -116,7 +116,7 @@ end
 local function walk(client, op, core_list, groups)
   local found, places = { resources = {}, broken = {} }, classic_places(core_list, groups)
   local lists = require("ctz").map(places, function(place)
-    local ok, list = pcall(client.call, client, "GET", place.path, { op = op })
+    local ok, list = pcall(client.call, client, "GET", place.path, { op = op, retry = false })
     if not ok and type(list) == "table" and (list.kind == "cancelled" or list.kind == "auth") then
       error(list, 0)
     end
