@@ -405,6 +405,16 @@ function client:port_forward(target, opts) end
 ---@return table
 function client:replace(object, opts) end
 
+---@class ctz.kubernetes.Client.rollout.opts
+---@field namespace? string
+
+---The rollout of a Deployment, StatefulSet or DaemonSet: status() waits for it, history(), undo(), restart(), pause(), resume().
+---@async
+---@param target string|table  "deployment/web", or an object
+---@param opts? ctz.kubernetes.Client.rollout.opts
+---@return ctz.kubernetes.rollout
+function client:rollout(target, opts) end
+
 ---@class ctz.kubernetes.Client.scale.opts
 ---@field namespace? string
 ---@field dry_run? boolean
@@ -484,5 +494,47 @@ local selector = {}
 ---@param labels table<string, string>  nil: none
 ---@return boolean
 function selector:matches(labels) end
+
+---@class ctz.kubernetes.rollout
+local rollout = {}
+
+---The forms that can be gone back to, oldest first: {revision=, cause=, created=, template=}; the last one is what runs.
+---@async
+---@return table
+function rollout:history() end
+
+---Changes of a Deployment wait until resume.
+---@async
+---@return table
+function rollout:pause() end
+
+---Makes all pods anew, as the strategy of the workload has it.
+---@async
+---@return table
+function rollout:restart() end
+
+---
+---@async
+---@return table
+function rollout:resume() end
+
+---@class ctz.kubernetes.rollout.status.opts
+---@field timeout? ctz.seconds  default 600
+---@field on_progress? fun(step: table)  {text=, object=} when it changes
+
+---Waits until all replicas of the newest form are there and returns the workload. It ends early when what it waits for will not come: an image that cannot be pulled, a container that crashes again and again, a pod that fits on no node, a quota, the deadline of the rollout. The error has the reasons, the last warnings and the last lines of the log: err.reasons, err.events.
+---@async
+---@param opts? ctz.kubernetes.rollout.status.opts
+---@return table
+function rollout:status(opts) end
+
+---@class ctz.kubernetes.rollout.undo.opts
+---@field to? integer  revision
+
+---Goes back to the form before, or to a revision of the history, and returns the workload.
+---@async
+---@param opts? ctz.kubernetes.rollout.undo.opts
+---@return table
+function rollout:undo(opts) end
 
 return kubernetes
