@@ -170,6 +170,21 @@ function client:apply(manifests, opts) end
 ---@return remote
 function client:attach(target, opts) end
 
+---@class ctz.kubernetes.Client.can_i.opts
+---@field name? string  of this object only
+---@field namespace? string  default: that of the client
+---@field all_namespaces? boolean
+---@field subresource? string  "exec", "log", "scale"
+
+---May this user do that? The second result is the server's reason, when it gives one.
+---@async
+---@param verb string  get list watch create update patch delete deletecollection, or "*"
+---@param kind string  "pods", "deployments.apps"
+---@param opts? ctz.kubernetes.Client.can_i.opts
+---@return boolean
+---@return string|nil
+function client:can_i(verb, kind, opts) end
+
 ---@class ctz.kubernetes.Client.copy_in.opts
 ---@field namespace? string
 ---@field container? string

@@ -20,14 +20,11 @@ local BIG <const> = { big = "float" } -- what the server prints beyond 64 bits w
 
 -- Methods of the client and the files that have them, loaded when first called.
 local METHODS <const> = {
-  api_resources = "discovery", apply = "apply", apply_manifest = "mission", attach = "exec",
-  can_i = "access", copy_in = "copy", copy_out = "copy", cordon = "nodes", create = "objects",
-  create_deployment = "mission", create_service = "mission", delete = "objects", delete_all = "objects", diff = "diff",
-  drain = "nodes", each = "objects", elect = "elect", events = "events", exec = "exec", explain = "explain",
-  get = "objects", informer = "informer", list = "objects", logs = "logs", metrics = "metrics",
-  orchestrate = "mission", patch = "objects", port_forward = "forward", replace = "objects", rollout = "rollout",
-  scale = "objects", scale_deployment = "mission", top = "metrics", uncordon = "nodes", version = "discovery",
-  wait = "wait", watch = "watch",
+  api_resources = "discovery", apply = "apply", attach = "exec", can_i = "access", copy_in = "copy", copy_out = "copy",
+  create = "objects", delete = "objects", delete_all = "objects", diff = "diff", each = "objects", events = "events",
+  exec = "exec", get = "objects", list = "objects", logs = "logs", metrics = "metrics", patch = "objects",
+  port_forward = "forward", replace = "objects", rollout = "rollout", scale = "objects", top = "metrics",
+  version = "discovery", wait = "wait", watch = "watch",
 }
 
 -- --- queries -----------------------------------------------------------------------------------

@@ -7,7 +7,7 @@ local rawset, require, setmetatable = rawset, require, setmetatable
 -- Functions of the module, and the files that have them: loaded when first named.
 local FUNCTIONS <const> = {
   configmap = "builders", cronjob = "builders", deployment = "builders", ingress = "builders", job = "builders",
-  orchestrate = "mission", quantity = "quantity", secret = "builders", selector = "selector", service = "builders",
+  quantity = "quantity", secret = "builders", selector = "selector", service = "builders",
 }
 
 local CONNECT <const> = {
