@@ -63,8 +63,8 @@ static void end_deadlock(struct ctz_host *host)
     ctz_task_cancel(host->root, CTZ_CANCEL_DEADLOCK);
 }
 
-// What is due already is done first, so that what it begins (a request that is sent) is waited for in
-// the same look at the system.
+// What is due already is done first, so that what it begins (a request that is sent) is waited for
+// in the same look at the system.
 static void poll_once(struct ctz_host *host)
 {
     uv_timer_stop(&host->timer_handle);

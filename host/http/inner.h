@@ -149,7 +149,7 @@ struct ctz_http {
     struct ctz_http_request *queue, **queue_end;     // wait for a connection
     unsigned active, max_active;
     bool starting, flushing;
-    size_t streamed; // what the streams of one socket got since it was ready
+    size_t streamed;             // what the streams of one socket got since it was ready
     struct http_lookup *lookups; // known names, and those being looked up
     unsigned lookup_count, lookups_running, lookups_abandoned;
     struct http_warned *warned; // hosts whose insecure use was told
