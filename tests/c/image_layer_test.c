@@ -440,15 +440,17 @@ static void prepare_source(void *state)
 static void each_allocation_that_fails_is_a_clean_error(void **state)
 {
     prepare_source(*state);
-    int failed = 0, result = 3;
-    for (int n = 1; n < 1000 && result == 3; n++) {
+    int failed = 0, well = 0; // well: in a row; what is swept needs no memory to go on without it
+    for (int n = 1; n < 1000 && well < 10; n++) {
         char number[16];
         snprintf(number, sizeof number, "%d", n);
-        result = run_assemble(*state, "CTZ_TORTURE_AT", number);
+        int result = run_assemble(*state, "CTZ_TORTURE_AT", number);
+        assert_true(result == 0 || result == 3);
         failed += result == 3;
+        well = result == 0 ? well + 1 : 0;
         assert_int_equal(count_temporaries(*state), 0);
     }
-    assert_int_equal(result, 0);
+    assert_int_equal(well, 10);
     assert_true(failed > 30);
 }
 
