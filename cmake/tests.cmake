@@ -30,17 +30,18 @@ endfunction()
 
 # Every spec of tests/lua/live/NAME is run beside each engine of tests/testbed/PROGRAM, which the fixture starts once for
 # all of them in FOLDER. One spec at a time has an engine. 77: this machine cannot run it. The first start of all
-# builds an engine, which takes minutes.
+# builds an engine, which takes minutes. START: more words for the start.
 function(ctz_testbed_tests name program folder timeout)
+  cmake_parse_arguments(PARSE_ARGV 4 bed "" "" "START")
   set(testbed ${PROJECT_SOURCE_DIR}/tests/testbed/${program})
-  add_test(NAME live_${name}.start COMMAND ${testbed} start ${folder})
+  add_test(NAME live_${name}.start COMMAND ${testbed} start ${folder} ${bed_START})
   add_test(NAME live_${name}.stop COMMAND ${testbed} stop ${folder})
   set_tests_properties(live_${name}.start PROPERTIES FIXTURES_SETUP ${name} TIMEOUT 2400 COST 1000)
   set_tests_properties(live_${name}.stop PROPERTIES FIXTURES_CLEANUP ${name} TIMEOUT 120)
   set(names live_${name}.start live_${name}.stop)
   file(GLOB specs CONFIGURE_DEPENDS RELATIVE ${PROJECT_SOURCE_DIR}
        ${PROJECT_SOURCE_DIR}/tests/lua/live/${name}/*_spec.lua)
-  set(engines ${ARGN})
+  set(engines ${bed_UNPARSED_ARGUMENTS})
   if(NOT engines)
     set(engines ONE)
   endif()
@@ -76,20 +77,26 @@ endfunction()
 function(ctz_kubernetes_tests)
   string(MD5 mark ${PROJECT_BINARY_DIR})
   string(SUBSTRING ${mark} 0 12 mark)
-  ctz_testbed_tests(kubernetes cluster /tmp/ctz-cluster-${mark} 600)
+  ctz_testbed_tests(kubernetes cluster /tmp/ctz-cluster-${mark} 600 START --nodes 3 --metrics)
 endfunction()
 
 function(ctz_registry_tests)
   ctz_testbed_tests(registry registry ${PROJECT_BINARY_DIR}/registries 300 packaged newest)
 endfunction()
 
-# What does not need a real engine of those specs (#real) is run beside the engine in memory too.
+# What does not need a real engine or cluster of those specs (#real) is run beside those in memory too.
 function(ctz_simulated_tests)
   foreach(name archive containers ephemeral events exec images logs networks system volumes wait)
     add_test(NAME simulated.${name} WORKING_DIRECTORY ${PROJECT_SOURCE_DIR}
              COMMAND ctz test --exclude-tags real tests/lua/live/docker/${name}_spec.lua)
     set_tests_properties(simulated.${name} PROPERTIES LABELS lua TIMEOUT 300
                          ENVIRONMENT CTZ_TEST_DOCKER_HOST=simulate)
+  endforeach()
+  foreach(name apply apply_wait diff elect events exec informer inventory logs mission nodes objects rollout watch)
+    add_test(NAME simulated.kubernetes_${name} WORKING_DIRECTORY ${PROJECT_SOURCE_DIR}
+             COMMAND ctz test --exclude-tags real tests/lua/live/kubernetes/${name}_spec.lua)
+    set_tests_properties(simulated.kubernetes_${name} PROPERTIES LABELS lua TIMEOUT 300
+                         ENVIRONMENT CTZ_TEST_KUBERNETES=simulate)
   endforeach()
 endfunction()
 

@@ -163,6 +163,36 @@ void ctz_error_move(struct ctz_error *dst, struct ctz_error *src)
     memset(src, 0, sizeof *src);
 }
 
+static char *copy_text(const char *text)
+{
+    return text ? ctz_strdup(text) : NULL;
+}
+
+// Without what led to it.
+static void copy_one(struct ctz_error *dst, const struct ctz_error *src)
+{
+    *dst = *src;
+    dst->message = copy_text(src->message);
+    dst->hint = copy_text(src->hint);
+    dst->target = copy_text(src->target);
+    dst->code = copy_text(src->code);
+    dst->stderr_text = copy_text(src->stderr_text);
+    dst->cause = NULL;
+}
+
+void ctz_error_copy(struct ctz_error *dst, const struct ctz_error *src)
+{
+    ctz_error_clear(dst);
+    copy_one(dst, src);
+    for (const struct ctz_error *cause = src->cause; cause; cause = cause->cause) {
+        dst->cause = ctz_malloc(sizeof *dst->cause);
+        if (!dst->cause)
+            return;
+        dst = dst->cause;
+        copy_one(dst, cause);
+    }
+}
+
 void ctz_error_clear(struct ctz_error *err)
 {
     struct ctz_error *cause = err->cause;

@@ -68,6 +68,8 @@ CTZ_API void ctz_error_code(struct ctz_error *err, const char *code);
 
 /// Moves src into dst (which is cleared first); src is empty afterwards.
 CTZ_API void ctz_error_move(struct ctz_error *dst, struct ctz_error *src);
+/// Copies src into dst, which is cleared first. Texts for which there is no memory are left out.
+CTZ_API void ctz_error_copy(struct ctz_error *dst, const struct ctz_error *src);
 CTZ_API void ctz_error_clear(struct ctz_error *err);
 
 /// "not_found" for CTZ_ERROR_NOT_FOUND; never NULL.

@@ -29,6 +29,8 @@
 static void *allocate(void *context, void *pointer, size_t old_size, size_t new_size)
 {
     struct ctz_host *host = context;
+    if (new_size == 0 && host->leaving)
+        return NULL;
     size_t before = pointer ? old_size : 0;
     uint64_t cap = host->limits.values[CTZ_LIMIT_MEMORY_BYTES];
     if (cap && new_size > before && host->lua_bytes + (new_size - before) > cap)
@@ -150,9 +152,14 @@ void ctz_host_free(struct ctz_host *host)
 _Noreturn void ctz_host_exit(struct ctz_host *host, int code)
 {
     host->exit_code = code; // for what is closed now and wants to know how the run ended
+#ifndef __SANITIZE_ADDRESS__
+    host->leaving = true;
+#endif
     ctz_host_free(host);
 #ifdef __SANITIZE_ADDRESS__
-    exit(code); // the leak check runs at exit
+    uv_library_shutdown(); // threads of the pool free what OpenSSL keeps for each, while it is
+                           // there
+    exit(code);            // the leak check runs at exit
 #else
 #ifdef CTZ_TORTURE
     ctz_torture_flush();

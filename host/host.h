@@ -75,6 +75,7 @@ struct ctz_host {
     uint64_t root_deadline_ns; // --timeout; CTZ_NEVER
 
     int exit_code;    // what the run ends with once ending is set
+    bool leaving;     // the process ends now: the system takes the memory of Lua as a whole
     bool ending;      // somebody asked to end: os.exit, a signal, a broken pipe
     bool gc_stress;   // collect after every resume: finds values that nothing anchors
     size_t lua_bytes; // memory of the Lua state

@@ -149,7 +149,8 @@ static lua_CFunction find_outer_door(lua_State *L, const char *name)
 {
     const char *path = lua_pushfstring(L, "%s/ctz_core_%s.so", ctz_host(L)->library, name);
     const char *symbol = lua_pushfstring(L, "luaopen_ctz_core_%s", name);
-    void *module = dlopen(path, RTLD_NOW | RTLD_LOCAL);
+    // Lazily, for the libraries below: ours are linked so that all they need is there (-z now).
+    void *module = dlopen(path, RTLD_LAZY | RTLD_LOCAL);
     void *found = module ? dlsym(module, symbol) : NULL;
     if (!found) {
         struct ctz_error err = {0};

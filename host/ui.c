@@ -118,8 +118,9 @@ static int l_fit(lua_State *L)
 
 /// ctz.ui.screen() -> table
 /// What stderr is now: {columns=, rows=, terminal=, color=, progress="tty"|"plain"|"json"|"none"}.
-/// Without a terminal columns and rows are 80 and 24.
-/// @return {columns: integer, rows: integer, terminal: boolean, color: boolean, progress: string}
+/// Without a terminal columns and rows are 80 and 24. stdout_color: whether stdout takes colours.
+/// @return {columns: integer, rows: integer, terminal: boolean, color: boolean,
+///   stdout_color: boolean, progress: string}
 /// @example assert(ctz.ui.screen().columns > 0)
 static int l_screen(lua_State *L)
 {
@@ -127,7 +128,7 @@ static int l_screen(lua_State *L)
     const struct ctz_host *host = ctz_host(L);
     unsigned columns, rows;
     ctz_egress_size(&columns, &rows);
-    lua_createtable(L, 0, 5);
+    lua_createtable(L, 0, 6);
     lua_pushinteger(L, columns);
     lua_setfield(L, -2, "columns");
     lua_pushinteger(L, rows);
@@ -136,6 +137,8 @@ static int l_screen(lua_State *L)
     lua_setfield(L, -2, "terminal");
     lua_pushboolean(L, ctz_egress_color(host, CTZ_STDERR));
     lua_setfield(L, -2, "color");
+    lua_pushboolean(L, ctz_egress_color(host, CTZ_STDOUT));
+    lua_setfield(L, -2, "stdout_color");
     lua_pushstring(L, modes[ctz_progress_mode(host)]);
     lua_setfield(L, -2, "progress");
     return 1;

@@ -15,28 +15,38 @@
 /// @param text string
 /// @param opts.big? "error"|"float"  integers beyond 64 bits: refuse (default) or round
 /// @param opts.name? string  what messages call the text: a file name
+/// @param opts.from? integer  where one value begins; other text may follow it
 /// @return any
+/// @return integer next  with `from`: the place behind the value
 /// @error protocol it is not JSON; the message has line:column and what stands there
 /// @error size     it is longer or deeper than the limits document_bytes and json_depth
 /// @example local text = '{"ports":[80,443],"tags":[]}'
 /// @example local list = ctz.json.decode(text)
 /// @example assert(list.ports[2] == 443 and ctz.json.encode(list) == text)
+/// @example local ports, next = ctz.json.decode(text, {from = 10})
+/// @example assert(#ports == 2 and text:sub(next, next) == ",")
 int ctz_l_json_decode(lua_State *L)
 {
-    static const char *const options[] = {"big", "name", NULL};
+    static const char *const options[] = {"big", "from", "name", NULL};
     static const char *const bigs[] = {"error", "float", NULL};
     struct ctz_text text = {0};
     text.bytes = ctz_check_string(L, 1, "text", &text.size);
     lua_settop(L, 2);
     ctz_opts_check(L, 2, options);
     text.name = ctz_opt_string(L, 2, "name", NULL, NULL);
+    lua_Integer from = ctz_opt_integer(L, 2, "from", 1, (lua_Integer)text.size + 1, 0);
     struct ctz_json_reading reading = {
         .max_depth = ctz_limit(ctz_host(L), CTZ_LIMIT_JSON_DEPTH),
         .big_as_float = ctz_opt_choice(L, 2, "big", bigs, 0) == 1,
+        .is_part = from > 0,
+        .from = from > 0 ? (size_t)from - 1 : 0,
     };
     ctz_text_check_size(L, &text);
-    ctz_json_read(L, &text, &reading);
-    return 1;
+    size_t end = ctz_json_read(L, &text, &reading);
+    if (!reading.is_part)
+        return 1;
+    lua_pushinteger(L, (lua_Integer)end + 1);
+    return 2;
 }
 
 /// ctz.json.encode(value, opts?) -> string

@@ -12,12 +12,14 @@
 struct ctz_json_reading {
     size_t max_depth;
     bool big_as_float; // integers beyond int64 are rounded instead of refused
+    bool is_part;      // one value that begins at byte `from`; other text may follow it
+    size_t from;
 };
 
 /// Pushes the value of the text, or raises. The text is a Lua string, so a NUL follows it; the
-/// caller anchors it.
-void ctz_json_read(lua_State *L, const struct ctz_text *text,
-                   const struct ctz_json_reading *reading);
+/// caller anchors it. Returns the place behind the value.
+size_t ctz_json_read(lua_State *L, const struct ctz_text *text,
+                     const struct ctz_json_reading *reading);
 
 struct ctz_json_writing {
     int indent;   // spaces per level; 0: all on one line

@@ -470,9 +470,9 @@ static void check_start(struct reader *r)
         fail(r, b, CTZ_ERROR_PROTOCOL, "the text is not UTF-8; it looks like UTF-16");
 }
 
-static void read_text(struct reader *r)
+// One value from r->at on.
+static void read_value(struct reader *r)
 {
-    check_start(r);
     bool more;
     do {
         while (start_value(r)) {
@@ -481,13 +481,19 @@ static void read_text(struct reader *r)
         while (r->depth > 0 && !more)
             more = next_item(r);
     } while (more);
+}
+
+static void read_text(struct reader *r)
+{
+    check_start(r);
+    read_value(r);
     skip_space(r);
     if (r->at != r->end)
         fail(r, r->at, CTZ_ERROR_PROTOCOL, "the text goes on after its value");
 }
 
-void ctz_json_read(lua_State *L, const struct ctz_text *text,
-                   const struct ctz_json_reading *reading)
+size_t ctz_json_read(lua_State *L, const struct ctz_text *text,
+                     const struct ctz_json_reading *reading)
 {
     struct level levels[INLINE_LEVELS];
     const char *keys[INLINE_KEYS];
@@ -499,7 +505,7 @@ void ctz_json_read(lua_State *L, const struct ctz_text *text,
                        .keys = keys,
                        .level_capacity = INLINE_LEVELS,
                        .key_capacity = INLINE_KEYS};
-    r.at = text->bytes;
+    r.at = text->bytes + reading->from;
     r.end = text->bytes + text->size;
     r.level = levels;
     luaL_getmetatable(L, CTZ_VALUE_ARRAY);
@@ -508,5 +514,9 @@ void ctz_json_read(lua_State *L, const struct ctz_text *text,
     r.key_block = lua_gettop(L);
     r.level_block = r.key_block - 1;
     r.marks = r.key_block - 2;
-    read_text(&r);
+    if (reading->is_part)
+        read_value(&r);
+    else
+        read_text(&r);
+    return (size_t)(r.at - text->bytes);
 }

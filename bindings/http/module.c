@@ -55,6 +55,7 @@ static const struct ctz_reg functions[] = {
     {"http.open", http_l_open, CTZ_CAP_NET, 0, CTZ_REG_PLANS},
     {"http.upgrade", http_l_upgrade, CTZ_CAP_NET, 0, CTZ_REG_PLANS},
     {"http.connect", http_l_connect, CTZ_CAP_NET, 0, CTZ_REG_PLANS},
+    {"http.escape", http_l_escape, CTZ_CAP_PURE, 0, 0},
     {"http.grant", http_l_grant, CTZ_CAP_DOCKER, 0, CTZ_REG_PLANS},
     {NULL, NULL, CTZ_CAP_UNNAMED, 0, 0},
 };

@@ -30,6 +30,7 @@ int http_l_connect(lua_State *L);
 void http_open_exchange(lua_State *L);
 /// Of options.c: what another door was granted, and its class.
 int http_l_grant(lua_State *L);
+int http_l_escape(lua_State *L);
 void http_open_grant(lua_State *L);
 
 #endif

@@ -15,11 +15,11 @@
 #define IDLE_S 60.0 // default idle_timeout of an answer held in memory or saved
 
 static const char *const options[] = {
-    "auth",        "bearer",    "body",      "check",        "compressed",   "connect_timeout",
-    "form",        "grant",     "headers",   "http_version", "idle_timeout", "insecure",
-    "json",        "length",    "max_bytes", "method",       "on_progress",  "proxy",
-    "query",       "redirects", "stream",    "timeout",      "tls",          "to",
-    "unix_socket", NULL,
+    "auth",  "bearer",      "body",      "check",        "compressed",   "connect_timeout",
+    "form",  "grant",       "headers",   "http_version", "idle_timeout", "insecure",
+    "json",  "length",      "max_bytes", "method",       "on_progress",  "once",
+    "proxy", "query",       "redirects", "stream",       "timeout",      "tls",
+    "to",    "unix_socket", NULL,
 };
 
 static const char *check_bytes(lua_State *L, const char *text, size_t length, const char *name)
@@ -161,7 +161,8 @@ static void read_pem(lua_State *L, int tls, const char *name, const char **file,
 
 static void read_tls(lua_State *L, int opts, struct ctz_http_tls *tls)
 {
-    static const char *const names[] = {"ca", "cert", "key", "insecure", "server_name", NULL};
+    static const char *const names[] = {"ca",    "cert",        "key", "insecure",
+                                        "probe", "server_name", NULL};
     tls->insecure = ctz_opt_bool(L, opts, "insecure", false);
     if (ctz_opt_field(L, opts, "tls") == LUA_TNIL)
         return;
@@ -175,6 +176,7 @@ static void read_tls(lua_State *L, int opts, struct ctz_http_tls *tls)
     read_pem(L, table, "key", &tls->key_file, &tls->key_pem);
     tls->server_name = read_text(L, table, "server_name");
     tls->insecure = ctz_opt_bool(L, table, "insecure", tls->insecure);
+    tls->probe = ctz_opt_bool(L, table, "probe", false);
 }
 
 static void read_auth(lua_State *L, int opts, struct ctz_http_spec *spec)
@@ -369,6 +371,7 @@ struct ctz_http_request *http_read_request(lua_State *L, struct http_wishes *wis
     read_numbers(L, 2, &spec, (spec.stream && !to) || spec.upgrade || spec.connect ? 0 : IDLE_S);
     spec.compressed =
         ctz_opt_bool(L, 2, "compressed", !spec.stream && !spec.upgrade && !spec.connect);
+    spec.once = ctz_opt_bool(L, 2, "once", false);
     wishes->check = spec.collect_errors = ctz_opt_bool(L, 2, "check", true);
     const struct grant *grant = lua_istable(L, 2) ? read_grant(L, 2) : NULL;
     check_permission(L, &spec, to, grant);

@@ -3,7 +3,8 @@
 //
 // The connection is driven from the loop, also while the recipe is busy: pings are answered and
 // sent. One task reads; many may send: each has its turn after the message before it has gone.
-// Source: client-go, tools/remotecommand/websocket.go: a ping every 5 s, silence of 60 s is an end.
+// Source: client-go, tools/remotecommand/websocket.go: a ping every 5 s, silence of 60 s is an end;
+// 50 s here, so that it is noticed within a minute.
 #include <string.h>
 
 #include "bindings/kubernetes/module.h"
@@ -17,7 +18,7 @@
 #define PIECE_BYTES  (32 * CTZ_KIB) // of what is sent, in one message: kubectl's size
 #define TURNS        64             // at once; others have theirs then
 #define PING_S       5.0
-#define SILENCE_S    60.0
+#define SILENCE_S    50.0
 
 struct socket;
 

@@ -23,11 +23,11 @@
 
 #define WORDS_SHOWN 300 // characters of an error body in a message
 
-bool ctz_http_is_idempotent(const char *method)
+bool ctz_http_may_repeat(const struct ctz_http_request *request)
 {
     static const char *const methods[] = {"GET", "HEAD", "PUT", "DELETE", "OPTIONS", "TRACE"};
-    for (size_t i = 0; i < CTZ_COUNT(methods); i++)
-        if (strcmp(methods[i], method) == 0)
+    for (size_t i = 0; i < CTZ_COUNT(methods) && !request->once; i++)
+        if (strcmp(methods[i], request->method) == 0)
             return true;
     return false;
 }
@@ -69,6 +69,12 @@ static void fail_certificate(struct ctz_http_request *request)
     curl_easy_getinfo(request->transfer->easy, CURLINFO_SSL_VERIFYRESULT, &result);
     if (strstr(words, "subject name") || strstr(words, "subjectAltName"))
         result = X509_HOST_MISMATCH; // libcurl compares names itself, after OpenSSL was content
+    if (strcmp(words, "SSL certificate verification failed") == 0) {
+        // libcurl's words for the alert "certificate expired", when OpenSSL was content with theirs
+        ctz_error_set(err, CTZ_ERROR_AUTH,
+                      "the server refuses our side of TLS: our certificate has expired");
+        return;
+    }
     for (size_t i = 0; i < CTZ_COUNT(reasons); i++) {
         if (reasons[i].result != result)
             continue;
@@ -83,12 +89,20 @@ static void fail_certificate(struct ctz_http_request *request)
     ctz_error_code(err, "CERT_REFUSED");
 }
 
+// Did the way break, and neither side of TLS refuse?
+static bool broke(const char *words)
+{
+    return strstr(words, "SSL_ERROR_SYSCALL") || strstr(words, "Recv failure") ||
+           strstr(words, "Send failure") || strstr(words, "unexpected eof");
+}
+
 static void fail_handshake(struct ctz_http_request *request)
 {
     struct ctz_error *err = &request->err;
     const char *words = request->transfer->words;
     if (strstr(words, "certificate required") || strstr(words, "alert handshake failure") ||
-        strstr(words, "alert bad certificate") || strstr(words, "alert unknown ca")) {
+        strstr(words, "alert bad certificate") || strstr(words, "alert certificate") ||
+        strstr(words, "alert unknown ca")) { // "alert certificate expired", "revoked", "unknown"
         ctz_error_set(err, CTZ_ERROR_AUTH, "the server refuses our side of TLS: %s", words);
         ctz_error_hint(err, "it may want a certificate: tls={cert=FILE, key=FILE}");
     } else if (strstr(words, "unsupported protocol") || strstr(words, "alert protocol version")) {
@@ -99,7 +113,7 @@ static void fail_handshake(struct ctz_http_request *request)
         ctz_error_hint(err, "is it http://%s:%u?", request->url.host, request->url.port);
     } else {
         ctz_error_set(err, CTZ_ERROR_PROTOCOL, "TLS failed: %s", words);
-        err->retryable = strstr(words, "SSL_ERROR_SYSCALL") != NULL;
+        err->retryable = broke(words);
     }
 }
 
@@ -149,13 +163,36 @@ static void fail_proxy(struct ctz_http_request *request, long status)
                        request->proxy_at.host, request->proxy_at.port);
 }
 
-// The connection ended in the middle.
-static void fail_cut(struct ctz_http_request *request, CURLcode code)
+// The connection ended in the body. A refusal is one without its reason, too. (libcurl before 8.0
+// drops a whole body of HTTP/2 when GOAWAY and a reset come with it: so answers who refuses a body
+// unread, as Go's servers.)
+static void fail_body(struct ctz_http_request *request, const char *words)
+{
+    struct ctz_error *err = &request->err;
+    unsigned long long received = request->received;
+    int status = request->head.status;
+    const char *gap = *words ? ": " : "";
+    if (status < 400) {
+        ctz_error_set(err, CTZ_ERROR_PROTOCOL,
+                      "the body is truncated: the connection ended after %llu bytes%s%s", received,
+                      gap, words);
+        ctz_error_code(err, "BODY_CUT");
+        return;
+    }
+    ctz_error_set(
+        err, ctz_http_kind_of_status(status),
+        "the server answers %d %s; the connection ended after %llu bytes of its reason%s%s", status,
+        ctz_http_reason(status), received, gap, words);
+    err->status = status;
+    ctz_error_code(err, "REASON_CUT");
+}
+
+// The connection ended in the middle. words: libcurl's, where they are about that
+static void fail_cut(struct ctz_http_request *request, const char *words)
 {
     struct ctz_error *err = &request->err;
     long proxy_status = 0;
     curl_easy_getinfo(request->transfer->easy, CURLINFO_HTTP_CONNECTCODE, &proxy_status);
-    const char *words = request->transfer->words;
     bool is_malformed = strstr(words, "chunk") != NULL;
     if (strstr(words, "SSL_") && strstr(words, "alert")) { // TLS 1.3 tells after the handshake
         fail_handshake(request);
@@ -168,14 +205,11 @@ static void fail_cut(struct ctz_http_request *request, CURLcode code)
     if (is_malformed)
         ctz_error_set(err, CTZ_ERROR_PROTOCOL, "the body is malformed: %s", words);
     else if (request->head.complete)
-        ctz_error_set(err, CTZ_ERROR_PROTOCOL,
-                      "the body is truncated: the connection ended after %llu bytes%s%s",
-                      (unsigned long long)request->received, *words ? ": " : "", words);
+        fail_body(request, words);
     else
         ctz_error_set(err, CTZ_ERROR_UNREACHABLE, "the connection ended before an answer came%s%s",
                       *words ? ": " : "", words);
-    (void)code;
-    err->retryable = !is_malformed && (ctz_http_is_idempotent(request->method) || !request->passes);
+    err->retryable = !is_malformed && (ctz_http_may_repeat(request) || !request->passes);
 }
 
 static void fail_memory(struct ctz_http_request *request)
@@ -201,6 +235,11 @@ void ctz_http_fail_curl(struct ctz_http_request *request, CURLcode code)
     if (err->kind)
         return;
     const char *words = request->transfer->words;
+    bool is_second = code == CURLE_COULDNT_CONNECT || code == CURLE_SSL_CONNECT_ERROR;
+    if (is_second && request->passes && !ctz_http_may_repeat(request)) {
+        fail_cut(request, ""); // it was sent; libcurl was about to send it again
+        return;
+    }
     switch (code) {
     case CURLE_PEER_FAILED_VERIFICATION:
         fail_certificate(request);
@@ -222,8 +261,10 @@ void ctz_http_fail_curl(struct ctz_http_request *request, CURLcode code)
         ctz_http_fail_timeout(request, "no connection",
                               request->connect_timeout_s > 0 ? request->connect_timeout_s : 30);
         break;
-    case CURLE_ABORTED_BY_CALLBACK: // on_pass: libcurl was about to send it again
-    case CURLE_SEND_FAIL_REWIND:    // the same, of a body that cannot be sent again
+    case CURLE_ABORTED_BY_CALLBACK: // on_pass: the same, on another connection
+        fail_cut(request, "");
+        break;
+    case CURLE_SEND_FAIL_REWIND: // the same, of a body that cannot be sent again
     case CURLE_GOT_NOTHING:
     case CURLE_SEND_ERROR:
     case CURLE_RECV_ERROR:
@@ -231,7 +272,7 @@ void ctz_http_fail_curl(struct ctz_http_request *request, CURLcode code)
         if (request->os_errno)
             fail_connect(request);
         else
-            fail_cut(request, code);
+            fail_cut(request, words);
         break;
     case CURLE_OUT_OF_MEMORY:
         fail_memory(request);
@@ -282,7 +323,7 @@ void ctz_http_fail_timeout(struct ctz_http_request *request, const char *what, d
     char doing[300];
     describe(request, doing, sizeof doing);
     ctz_error_set(&request->err, CTZ_ERROR_TIMEOUT, "%s within %g s (%s)", what, seconds, doing);
-    request->err.retryable = ctz_http_is_idempotent(request->method) || !request->passes;
+    request->err.retryable = ctz_http_may_repeat(request) || !request->passes;
 }
 
 // --- the server's own no -----------------------------------------------------------------------
@@ -325,9 +366,8 @@ int ctz_http_check(const struct ctz_http_request *request, struct ctz_error *err
     err->retry_after_s =
         ctz_http_retry_after(ctz_http_header(request, "Retry-After"), (int64_t)time(NULL));
     bool may_pass = status == 408 || status == 425 || status >= 500;
-    err->retryable =
-        status == 429 || status == 503 ||
-        (may_pass && status != 501 && status != 505 && ctz_http_is_idempotent(request->method));
+    err->retryable = status == 429 || status == 503 ||
+                     (may_pass && status != 501 && status != 505 && ctz_http_may_repeat(request));
     if (status == 401 && !ctz_http_lines_find(&request->headers, "Authorization"))
         ctz_error_hint(err, "the request named no user: auth={user=, password=} or bearer=");
     return -1;

@@ -50,6 +50,7 @@ struct ctz_http_tls {
     const char *key_file, *key_pem;
     const char *server_name; // instead of the URL's host, for SNI and the check
     bool insecure;           // no check at all; warned of once per host
+    bool probe;              // insecure without a warning: is TLS spoken at all?
 };
 
 /// With `connect`, version 2 offers TLS nothing but HTTP/2 (ALPN h2).
@@ -78,6 +79,7 @@ struct ctz_http_spec {
     bool stream;             // the body is taken piece by piece
     bool collect_errors;     // a stream's answer of status >= 400 is held instead: its first 64 KiB
     bool compressed;         // asks for gzip, deflate, br, zstd and decodes the answer
+    bool once;               // never sent twice, also where HTTP has the method idempotent
     bool upgrade;            // the connection is wanted: put Connection and Upgrade into headers
     bool connect;            // as upgrade, but nothing is asked: the caller writes the first byte
 };

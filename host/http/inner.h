@@ -188,7 +188,7 @@ enum http_state {
 
 struct http_tls { // owned
     char *ca_file, *ca_pem, *cert_file, *cert_pem, *key_file, *key_pem, *server_name;
-    bool insecure;
+    bool insecure, probe;
 };
 
 struct ctz_http_request {
@@ -216,7 +216,7 @@ struct ctz_http_request {
     uint64_t max_body_bytes;
     unsigned redirects_left, redirects_most;
     bool follow; // redirects, or else they are answers like others
-    bool stream, collect_errors, compressed, upgrade, connect;
+    bool stream, collect_errors, compressed, once, upgrade, connect;
     bool has_body; // also an empty one
 
     // this attempt
@@ -288,7 +288,8 @@ int ctz_http_redirect(struct ctz_http_request *request);
 /// Sets request->err from libcurl's code, unless something set it before.
 void ctz_http_fail_curl(struct ctz_http_request *request, CURLcode code);
 void ctz_http_fail_timeout(struct ctz_http_request *request, const char *what, double seconds);
-bool ctz_http_is_idempotent(const char *method);
+/// May it be sent again when nobody knows whether it came?
+bool ctz_http_may_repeat(const struct ctz_http_request *request);
 
 // --- upgrade.c ---------------------------------------------------------------------------------
 

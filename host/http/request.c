@@ -344,7 +344,7 @@ static bool may_retry(struct ctz_http_request *request, CURLcode code)
     bool was_dead = request->passes > 1 ||
                     (connects == 0 && (code == CURLE_GOT_NOTHING || code == CURLE_SEND_ERROR ||
                                        code == CURLE_RECV_ERROR));
-    return was_dead && ctz_http_is_idempotent(request->method) && ctz_http_rewind(request) == 0;
+    return was_dead && ctz_http_may_repeat(request) && ctz_http_rewind(request) == 0;
 }
 
 static void retry(struct ctz_http_request *request)

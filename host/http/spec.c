@@ -24,7 +24,8 @@ static int copy_text(char **to, const char *text, struct ctz_error *err)
 
 static int copy_tls(struct http_tls *to, const struct ctz_http_tls *from, struct ctz_error *err)
 {
-    to->insecure = from->insecure;
+    to->insecure = from->insecure || from->probe;
+    to->probe = from->probe;
     if (copy_text(&to->ca_file, from->ca_file, err) || copy_text(&to->ca_pem, from->ca_pem, err) ||
         copy_text(&to->cert_file, from->cert_file, err) ||
         copy_text(&to->cert_pem, from->cert_pem, err) ||
@@ -161,6 +162,7 @@ static void copy_numbers(struct ctz_http_request *request, const struct ctz_http
     request->follow = spec->redirects != 0 && !spec->upgrade && !spec->connect;
     request->stream = spec->stream;
     request->collect_errors = spec->collect_errors;
+    request->once = spec->once;
     request->compressed = spec->compressed;
     request->upgrade = spec->upgrade || spec->connect;
     request->connect = spec->connect;

@@ -59,6 +59,25 @@ TEST(error_wrap_keeps_kind_and_facts_and_moves_the_old_one_to_cause)
     ctz_error_clear(&other);
 }
 
+TEST(error_copy_copies_facts_texts_and_what_led_to_it)
+{
+    struct ctz_error err = {0}, copy = {0};
+    ctz_error_system(&err, ECONNRESET, "read");
+    ctz_error_hint(&err, "again");
+    err.retryable = true;
+    ctz_error_wrap(&err, "pull %s", "a/b");
+    ctz_error_set(&copy, CTZ_ERROR_IO, "before");
+    ctz_error_copy(&copy, &err);
+    ctz_error_clear(&err);
+    assert_int_equal(copy.kind, CTZ_ERROR_UNREACHABLE);
+    assert_true(copy.retryable);
+    assert_string_equal(copy.message, "pull a/b");
+    assert_string_equal(copy.hint, "again");
+    assert_string_equal(copy.cause->code, "ECONNRESET");
+    assert_null(copy.cause->cause);
+    ctz_error_clear(&copy);
+}
+
 TEST(error_clear_frees_a_chain_of_a_hundred_thousand_causes)
 {
     struct ctz_error err = {0};
@@ -205,6 +224,7 @@ int main(void)
         cmocka_unit_test(error_set_returns_minus_one_and_replaces_what_was_there),
         cmocka_unit_test(error_system_chooses_the_kind_from_the_number),
         cmocka_unit_test(error_wrap_keeps_kind_and_facts_and_moves_the_old_one_to_cause),
+        cmocka_unit_test(error_copy_copies_facts_texts_and_what_led_to_it),
         cmocka_unit_test(error_clear_frees_a_chain_of_a_hundred_thousand_causes),
         cmocka_unit_test(error_kind_names_and_kinds_are_inverse),
         cmocka_unit_test(buffer_grows_and_keeps_a_nul_behind),

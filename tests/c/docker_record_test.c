@@ -137,6 +137,29 @@ static void touch_old(const char *path, time_t age_s)
     assert_int_equal(utimes(path, times), 0);
 }
 
+// As if the last look for old records had been age_s ago.
+static void swept(void **state, time_t age_s)
+{
+    touch_old(scratch_path(*state, "ctz/runs/swept"), age_s);
+}
+
+TEST(old_records_are_looked_for_once_a_day)
+{
+    static const char old_run[] = "00000000000000000000000000000001";
+    struct record old, record;
+    begin(&old, old_run);
+    record_end(&old, false);
+    touch_old(old.path, 31 * 24 * 3600);
+    swept(state, 23 * 3600);
+    begin(&record, RUN);
+    record_end(&record, true);
+    assert_int_equal(record_look(old_run), RECORD_FREE);
+    swept(state, 25 * 3600);
+    begin(&record, RUN);
+    record_end(&record, true);
+    assert_int_equal(record_look(old_run), RECORD_NONE);
+}
+
 TEST(records_of_a_month_ago_are_removed_unless_they_are_held)
 {
     static const char old_run[] = "00000000000000000000000000000001";
@@ -147,6 +170,7 @@ TEST(records_of_a_month_ago_are_removed_unless_they_are_held)
     begin(&held, held_run);
     touch_old(old.path, 31 * 24 * 3600);
     touch_old(held.path, 31 * 24 * 3600);
+    swept(state, 25 * 3600);
     begin(&record, RUN);
     assert_int_equal(record_look(old_run), RECORD_NONE);
     assert_int_equal(record_look(held_run), RECORD_HELD);
@@ -178,6 +202,7 @@ int main(void)
         T(the_folder_of_records_is_private),
         T(a_record_is_never_made_twice),
         T(what_is_no_name_of_a_run_is_not_looked_for),
+        T(old_records_are_looked_for_once_a_day),
         T(records_of_a_month_ago_are_removed_unless_they_are_held),
         T(without_a_folder_of_state_a_private_one_is_used),
     };

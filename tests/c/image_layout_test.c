@@ -22,6 +22,9 @@
 
 #define HELLO_HEX    "2cf24dba5fb0a30e26e83b2ac5b9e29e1b161e5c1fa7425e73043362938b9824"
 #define HELLO_DIGEST "sha256:" HELLO_HEX
+#define HELLO_SHA512                                                                               \
+    "sha512:9b71d224bd62f3785d96d46ad3ea3d73319bfbc2890caadae2dff72519673ca7"                      \
+    "2323c3d99ba5c11d7c7acc6e14b8c5da0c4663475c2e5c3adef46f73bcdec043"
 
 static void assert_content(const char *path, const char *expected)
 {
@@ -50,6 +53,11 @@ static void a_digest_is_that_of_the_standard(void **state)
     assert_int_equal(ctz_digest_final(&digest, text, &err), 0);
     assert_string_equal(text, HELLO_DIGEST);
     ctz_digest_clear(&digest);
+    assert_int_equal(ctz_digest_init_as(&digest, HELLO_SHA512, &err), 0);
+    assert_int_equal(ctz_digest_update(&digest, "hello", 5, &err), 0);
+    assert_int_equal(ctz_digest_final(&digest, text, &err), 0);
+    assert_string_equal(text, HELLO_SHA512);
+    ctz_digest_clear(&digest);
 }
 
 static void only_a_whole_lower_case_digest_is_valid(void **state)
@@ -59,6 +67,8 @@ static void only_a_whole_lower_case_digest_is_valid(void **state)
     assert_false(ctz_digest_is_valid(""));
     assert_false(ctz_digest_is_valid("sha256:"));
     assert_false(ctz_digest_is_valid(HELLO_DIGEST "0"));
+    assert_true(ctz_digest_is_valid(HELLO_SHA512));
+    assert_false(ctz_digest_is_valid(HELLO_SHA512 "0"));
     assert_false(ctz_digest_is_valid("sha512:" HELLO_HEX));
     assert_false(ctz_digest_is_valid(
         "sha256:2CF24DBA5FB0A30E26E83B2AC5B9E29E1B161E5C1FA7425E73043362938B9824"));

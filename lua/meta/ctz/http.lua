@@ -66,6 +66,7 @@ function http.put(url, opts) end
 ---@field on_progress? fun(p: table)  {received, total?, sent, to_send?, seconds}, ten times a second
 ---@field max_bytes? ctz.bytes  of the decoded body; default the limit http_body_bytes
 ---@field redirects? integer  most to follow, 0: a redirect is an answer; default the limit http_redirects
+---@field once? boolean  true: never sent again on a new connection when a kept one proves dead, as GET, HEAD, PUT and DELETE are
 ---@field check? boolean  false: a status of 400 or more is an answer like others
 ---@field compressed? boolean  asks for compression and decodes it; default true, of streams and files false
 ---@field unix_socket? string  path of the socket to connect to

@@ -13,11 +13,13 @@ function json.array(t) end
 ---@class ctz.json.decode.opts
 ---@field big? "error"|"float"  integers beyond 64 bits: refuse (default) or round
 ---@field name? string  what messages call the text: a file name
+---@field from? integer  where one value begins; other text may follow it
 
 ---Reads one JSON text (RFC 8259, nothing beyond it). Integers are exact and stay integers, lists are marked so that an empty one is written as `[]` again, null is `ctz.json.null`: a value that is neither nil nor false, so compare with it. What would lose something is refused: keys that stand twice, integers beyond 64 bits, text that is not UTF-8, a byte order mark.
 ---@param text string
 ---@param opts? ctz.json.decode.opts
 ---@return any
+---@return integer # next  with `from`: the place behind the value
 function json.decode(text, opts) end
 
 ---@class ctz.json.encode.opts

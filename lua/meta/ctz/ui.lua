@@ -36,8 +36,8 @@ function ui.fit(text, columns) end
 ---@return ctz.progress
 function ui.progress(opts) end
 
----What stderr is now: {columns=, rows=, terminal=, color=, progress="tty"|"plain"|"json"|"none"}. Without a terminal columns and rows are 80 and 24.
----@return {columns: integer, rows: integer, terminal: boolean, color: boolean, progress: string}
+---What stderr is now: {columns=, rows=, terminal=, color=, progress="tty"|"plain"|"json"|"none"}. Without a terminal columns and rows are 80 and 24. stdout_color: whether stdout takes colours.
+---@return {columns: integer, rows: integer, terminal: boolean, color: boolean, stdout_color: boolean, progress: string}
 function ui.screen() end
 
 ---@class ctz.ui.table.opts

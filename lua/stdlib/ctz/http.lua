@@ -180,12 +180,12 @@ function Stream:read(n, opts)
   return take(self, pcall(self.exchange.read, self.exchange, n, opts))
 end
 
--- The same as stream:read() as a chunk (host/chunk.h), for another room.
-function Stream:chunk()
+-- About so many bytes as a chunk (host/chunk.h), for another room.
+function Stream:chunk(bytes)
   if self.ended then
     return nil
   end
-  return take(self, pcall(self.exchange.chunk, self.exchange))
+  return take(self, pcall(self.exchange.chunk, self.exchange, bytes))
 end
 
 local function next_chunk(self)
@@ -420,6 +420,8 @@ local http = {}
 --- @param opts.on_progress? fun(p: table)  {received, total?, sent, to_send?, seconds}, ten times a second
 --- @param opts.max_bytes? ctz.bytes  of the decoded body; default the limit http_body_bytes
 --- @param opts.redirects? integer  most to follow, 0: a redirect is an answer; default the limit http_redirects
+--- @param opts.once? boolean  true: never sent again on a new connection when a kept one proves dead, as GET, HEAD, PUT
+---   and DELETE are
 --- @param opts.check? boolean  false: a status of 400 or more is an answer like others
 --- @param opts.compressed? boolean  asks for compression and decodes it; default true, of streams and files false
 --- @param opts.unix_socket? string  path of the socket to connect to

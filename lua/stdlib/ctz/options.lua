@@ -6,7 +6,11 @@ local secret = require "ctz.secret"
 local units = require "ctz.units"
 
 local sorted_keys, suggestion = problems.sorted_keys, problems.suggestion
-local error, math_type, next, pairs, pcall, tostring, type = error, math.type, next, pairs, pcall, tostring, type
+local error, math_type, next = error, math.type, next
+local byte = string.byte
+local pairs, pcall, tostring, type = pairs, pcall, tostring, type
+
+local REQUIRED <const> = byte "!"
 
 local function usage(op, text, ...)
   error(new_error { kind = "usage", op = op, message = text:format(...) }, 0)
@@ -98,7 +102,7 @@ local function raise(op, opts, rules)
     end
   end
   for _, name in pairs(sorted_keys(rules)) do
-    if opts[name] == nil and rules[name]:find("!", 1, true) then
+    if opts[name] == nil and byte(rules[name], -1) == REQUIRED then
       usage(op, "'%s' needs the option '%s': %s", op, name, expected(rules[name]))
     end
   end
@@ -120,7 +124,7 @@ local function check(op, opts, rules)
     end
   end
   for name, rule in pairs(rules) do
-    if rule:find("!", 1, true) and opts[name] == nil then
+    if opts[name] == nil and byte(rule, -1) == REQUIRED then
       raise(op, opts, rules)
     end
   end
