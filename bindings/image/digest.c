@@ -1,4 +1,4 @@
-// digest.c: a running SHA-256, over OpenSSL's EVP.
+// digest.c: a running SHA-256 or SHA-512, over OpenSSL's EVP.
 // SPDX-License-Identifier: MIT
 #include "bindings/image/image.h"
 
@@ -6,14 +6,28 @@
 #include <openssl/evp.h>
 #include <string.h>
 
-#define PREFIX "sha256:"
+#define SHA256       "sha256:"
+#define SHA512       "sha512:"
+#define PREFIX_BYTES (sizeof SHA256 - 1)
+#define SHA512_BYTES 64
+
+static bool is_sha512(const char *digest)
+{
+    return digest && strncmp(digest, SHA512, PREFIX_BYTES) == 0;
+}
 
 int ctz_digest_init(struct ctz_digest *digest, struct ctz_error *err)
 {
+    return ctz_digest_init_as(digest, NULL, err);
+}
+
+int ctz_digest_init_as(struct ctz_digest *digest, const char *wanted, struct ctz_error *err)
+{
+    const char *name = is_sha512(wanted) ? "SHA512" : "SHA256";
     // OpenSSL 3.0 crashes in the look-up when its own start ran out of memory.
     bool started =
         OPENSSL_init_crypto(OPENSSL_INIT_LOAD_CONFIG, NULL) && OSSL_LIB_CTX_get0_global_default();
-    EVP_MD *algorithm = started ? EVP_MD_fetch(NULL, "SHA256", NULL) : NULL;
+    EVP_MD *algorithm = started ? EVP_MD_fetch(NULL, name, NULL) : NULL;
     digest->context = EVP_MD_CTX_new();
     bool ready =
         algorithm && digest->context && EVP_DigestInit_ex(digest->context, algorithm, NULL);
@@ -21,7 +35,7 @@ int ctz_digest_init(struct ctz_digest *digest, struct ctz_error *err)
     if (ready)
         return 0;
     ctz_digest_clear(digest);
-    return ctz_error_set(err, CTZ_ERROR_IO, "OpenSSL offers no SHA-256, or is out of memory");
+    return ctz_error_set(err, CTZ_ERROR_IO, "OpenSSL offers no %s, or is out of memory", name);
 }
 
 int ctz_digest_update(struct ctz_digest *digest, const void *bytes, size_t size,
@@ -39,8 +53,8 @@ int ctz_digest_final(struct ctz_digest *digest, char text[CTZ_DIGEST_BYTES], str
     unsigned size;
     if (!EVP_DigestFinal_ex(digest->context, bytes, &size))
         return ctz_error_set(err, CTZ_ERROR_INTERNAL, "OpenSSL cannot hash");
-    memcpy(text, PREFIX, sizeof PREFIX);
-    char *out = text + sizeof PREFIX - 1;
+    memcpy(text, size == SHA512_BYTES ? SHA512 : SHA256, PREFIX_BYTES);
+    char *out = text + PREFIX_BYTES;
     for (unsigned i = 0; i < size; i++) {
         *out++ = digits[bytes[i] >> 4];
         *out++ = digits[bytes[i] & 15];
@@ -58,9 +72,9 @@ void ctz_digest_clear(struct ctz_digest *digest)
 
 bool ctz_digest_is_valid(const char *text)
 {
-    if (strncmp(text, PREFIX, sizeof PREFIX - 1) != 0)
+    if (strncmp(text, SHA256, PREFIX_BYTES) != 0 && !is_sha512(text))
         return false;
-    const char *hex = text + sizeof PREFIX - 1;
+    const char *hex = text + PREFIX_BYTES;
     size_t length = strspn(hex, "0123456789abcdef");
-    return length == CTZ_DIGEST_BYTES - sizeof PREFIX && hex[length] == '\0';
+    return length == (is_sha512(text) ? 128 : 64) && hex[length] == '\0';
 }

@@ -11,24 +11,28 @@
 #include "host/buffer.h"
 #include "host/error.h"
 
-#define CTZ_DIGEST_BYTES 72 // "sha256:", 64 hex digits, NUL
+#define CTZ_DIGEST_BYTES 136 // "sha512:", 128 hex digits, NUL
 
 // --- digest.c ----------------------------------------------------------------------------------
 
-/// A running SHA-256.
+/// A running SHA-256 or SHA-512.
 struct ctz_digest {
     struct evp_md_ctx_st *context; // owned
 };
 
+/// A SHA-256.
 CTZ_API int ctz_digest_init(struct ctz_digest *digest, struct ctz_error *err);
+/// That by which the wanted digest was made; NULL or "": a SHA-256.
+CTZ_API int ctz_digest_init_as(struct ctz_digest *digest, const char *wanted,
+                               struct ctz_error *err);
 CTZ_API int ctz_digest_update(struct ctz_digest *digest, const void *bytes, size_t size,
                               struct ctz_error *err);
-/// Writes "sha256:<hex>"; the digest takes no more bytes afterwards.
+/// Writes "sha256:<hex>" or "sha512:<hex>"; the digest takes no more bytes afterwards.
 CTZ_API int ctz_digest_final(struct ctz_digest *digest, char text[CTZ_DIGEST_BYTES],
                              struct ctz_error *err);
 CTZ_API void ctz_digest_clear(struct ctz_digest *digest);
 
-/// Is it "sha256:" and 64 lower-case hex digits?
+/// Is it "sha256:" and 64 lower-case hex digits, or "sha512:" and 128?
 CTZ_API bool ctz_digest_is_valid(const char *text);
 
 // --- tar.c -------------------------------------------------------------------------------------

@@ -308,6 +308,27 @@ static const struct ctz_op_class read_class = {.name = "read a file of an image"
                                                .push = read_push,
                                                .clear = rewrite_clear};
 
+struct expand_op {
+    struct ctz_op op;
+    char *path, *to; // owned
+    struct ctz_unpack_limits limits;
+};
+
+static void expand_work(struct ctz_op *base)
+{
+    const struct expand_op *op = (const struct expand_op *)base;
+    ctz_expand_file(op->path, op->to, &op->limits, is_given_up, base, &base->err);
+}
+
+static void expand_clear(struct ctz_op *base)
+{
+    ctz_free(((struct expand_op *)base)->path);
+    ctz_free(((struct expand_op *)base)->to);
+}
+
+static const struct ctz_op_class expand_class = {
+    .name = "unpack a file", .work = expand_work, .clear = expand_clear};
+
 // --- read --------------------------------------------------------------------------------------
 
 static struct layer *check_list(lua_State *L, int idx)
@@ -601,6 +622,21 @@ static int l_flatten(lua_State *L)
     return await_rewrite(L, op, ctz_host(L)->dry_run ? NULL : layout);
 }
 
+// expand(path, to) -> true: unpacks a file into an empty one that is there. @async
+static int l_expand(lua_State *L)
+{
+    const char *path = ctz_check_name(L, 1, "path"), *to = ctz_check_name(L, 2, "to");
+    ctz_allow(L, CTZ_CAP_READ, path);
+    struct expand_op *op = ctz_op_new(L, &expand_class, sizeof *op);
+    op->limits = limits_of(ctz_host(L)).unpack;
+    op->path = ctz_strdup(path);
+    op->to = ctz_strdup(to);
+    if (op->path && op->to)
+        return ctz_await(L, op);
+    ctz_op_discard(&op->op);
+    return no_memory(L);
+}
+
 static int l_squash_gc(lua_State *L)
 {
     struct squash **slot = ctz_object_check(L, 1, SQUASH_CLASS);
@@ -630,6 +666,7 @@ static const struct ctz_reg functions[] = {
     {"image.files.list", l_list, CTZ_CAP_READ, 1, 0},
     {"image.files.squash", l_squash, CTZ_CAP_PURE, 0, 0},
     {"image.files.read", l_read, CTZ_CAP_HELD, 0, 0},
+    {"image.files.expand", l_expand, CTZ_CAP_WRITE, 2, CTZ_REG_PLANS}, // a temporary file
     {"image.files.extract", l_extract, CTZ_CAP_WRITE, 1, CTZ_REG_LOCAL},
     {"image.mutate.repack", l_repack, CTZ_CAP_WRITE, 1, CTZ_REG_PLANS},
     {"image.mutate.flatten", l_flatten, CTZ_CAP_WRITE, 1, CTZ_REG_PLANS},

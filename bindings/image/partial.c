@@ -19,10 +19,11 @@
 
 #include "host/alloc.h"
 
-#define BLOB_FOLDER "blobs/sha256"
+#define BLOBS       "blobs/"
 #define PARTIAL     ".ctz-part-"
 #define STALE_S     (7 * 86400) // so long the rest of a blob is waited for
 #define SLICE_BYTES ((size_t)256 * 1024)
+#define HOT_BYTES   (128 * 1024) // of the second-level cache of any machine
 
 static int no_memory(struct ctz_error *err, const char *path)
 {
@@ -90,14 +91,16 @@ static enum ctz_partial_state hold(struct ctz_partial *partial, struct ctz_error
     }
 }
 
-// Starts again with an empty file.
-static int forget(struct ctz_partial *partial, struct ctz_error *err)
+// Starts again with an empty file; it has size bytes.
+static int forget(struct ctz_partial *partial, off_t size, struct ctz_error *err)
 {
     ctz_digest_clear(&partial->digest);
     partial->size_bytes = 0;
-    if (ftruncate(partial->fd, 0) != 0 || lseek(partial->fd, 0, SEEK_SET) < 0)
+    // Not of an empty one: ext4 would write all of a file that was cut to nothing when it is
+    // closed.
+    if ((size > 0 && ftruncate(partial->fd, 0) != 0) || lseek(partial->fd, 0, SEEK_SET) < 0)
         return fail(partial, errno, err);
-    return ctz_digest_init(&partial->digest, err);
+    return ctz_digest_init_as(&partial->digest, partial->wanted, err);
 }
 
 int ctz_partial_read_again(struct ctz_partial *partial, bool (*stop)(void *context), void *context,
@@ -130,7 +133,7 @@ static int begin(struct ctz_partial *partial, const struct ctz_partial_options *
                  struct ctz_error *err)
 {
     struct stat status;
-    if (ctz_digest_init(&partial->digest, err) != 0)
+    if (ctz_digest_init_as(&partial->digest, partial->wanted, err) != 0)
         return -1;
     if (fstat(partial->fd, &status) != 0)
         return fail(partial, errno, err);
@@ -139,7 +142,7 @@ static int begin(struct ctz_partial *partial, const struct ctz_partial_options *
                              partial->temporary);
     partial->resumed = options->resume && status.st_size > 0 &&
                        (uint64_t)status.st_size <= partial->expected_bytes;
-    return partial->resumed ? 0 : forget(partial, err);
+    return partial->resumed ? 0 : forget(partial, status.st_size, err);
 }
 
 // A file without a digest: "folder/.name.ctz-part".
@@ -155,8 +158,14 @@ static int make_file_paths(struct ctz_partial *partial, const char *path)
 static int make_paths(struct ctz_partial *partial, const char *layout)
 {
     const char *hex = strchr(partial->wanted, ':') + 1;
-    partial->path = ctz_asprintf("%s/" BLOB_FOLDER "/%s", layout, hex);
-    partial->temporary = ctz_asprintf("%s/" BLOB_FOLDER "/" PARTIAL "%s", layout, hex);
+    char *folder =
+        ctz_asprintf("%s/" BLOBS "%.*s", layout, (int)(hex - 1 - partial->wanted), partial->wanted);
+    if (!folder)
+        return -1;
+    mkdir(folder, 0777); // a layout that is prepared has that for sha256; open tells what fails
+    partial->path = ctz_asprintf("%s/%s", folder, hex);
+    partial->temporary = ctz_asprintf("%s/" PARTIAL "%s", folder, hex);
+    ctz_free(folder);
     return partial->path && partial->temporary ? 0 : -1;
 }
 
@@ -185,13 +194,14 @@ enum ctz_partial_state ctz_partial_open(struct ctz_partial *partial,
         return CTZ_PARTIAL_FAILED;
     }
     if (!ctz_digest_is_valid(options->digest)) {
-        ctz_error_set(err, CTZ_ERROR_UNSUPPORTED, "the digest \"%s\" is not sha256",
+        ctz_error_set(err, CTZ_ERROR_UNSUPPORTED, "the digest \"%s\" is neither sha256 nor sha512",
                       options->digest);
         return CTZ_PARTIAL_FAILED;
     }
-    memcpy(partial->wanted, options->digest, CTZ_DIGEST_BYTES);
+    strcpy(partial->wanted, options->digest); // its length was checked
     if (!options->layout)
-        return ctz_digest_init(&partial->digest, err) == 0 ? CTZ_PARTIAL_OPEN : CTZ_PARTIAL_FAILED;
+        return ctz_digest_init_as(&partial->digest, partial->wanted, err) == 0 ? CTZ_PARTIAL_OPEN
+                                                                               : CTZ_PARTIAL_FAILED;
     if (make_paths(partial, options->layout) != 0) {
         no_memory(err, options->layout);
         return CTZ_PARTIAL_FAILED;
@@ -225,10 +235,17 @@ int ctz_partial_write(struct ctz_partial *partial, const void *bytes, size_t siz
         ctz_error_target(err, partial->wanted);
         return -1;
     }
-    if (partial->wanted[0] && ctz_digest_update(&partial->digest, bytes, size, err) != 0)
-        return -1;
-    partial->size_bytes += size;
-    return partial->path ? write_all(partial, bytes, size, err) : 0;
+    // Slice by slice, so that what is written was just hashed and is still in the cache.
+    for (const char *at = bytes, *end = at + size; at < end;) {
+        size_t slice = end - at < HOT_BYTES ? (size_t)(end - at) : HOT_BYTES;
+        if (partial->wanted[0] && ctz_digest_update(&partial->digest, at, slice, err) != 0)
+            return -1;
+        partial->size_bytes += slice;
+        if (partial->path && write_all(partial, at, slice, err) != 0)
+            return -1;
+        at += slice;
+    }
+    return 0;
 }
 
 static int check(struct ctz_partial *partial, struct ctz_error *err)
@@ -304,9 +321,9 @@ static void sweep_one(int folder, const char *name)
     close(fd);
 }
 
-void ctz_partial_sweep(const char *layout)
+static void sweep_folder(const char *layout, const char *algorithm)
 {
-    char *path = ctz_asprintf("%s/" BLOB_FOLDER, layout);
+    char *path = ctz_asprintf("%s/" BLOBS "%s", layout, algorithm);
     DIR *folder = path ? opendir(path) : NULL;
     ctz_free(path);
     if (!folder)
@@ -315,4 +332,10 @@ void ctz_partial_sweep(const char *layout)
         if (strncmp(entry->d_name, PARTIAL, sizeof PARTIAL - 1) == 0)
             sweep_one(dirfd(folder), entry->d_name);
     closedir(folder);
+}
+
+void ctz_partial_sweep(const char *layout)
+{
+    sweep_folder(layout, "sha256");
+    sweep_folder(layout, "sha512");
 }

@@ -70,7 +70,8 @@ struct ctz_layer_reader *ctz_layer_reader_new(const struct ctz_layer_source *sou
     reader->untar.owner = reader;
     reader->untar.strict = true;
     reader->untar.keep_raw = source->keep_raw;
-    if (ctz_digest_init(&reader->packed, err) == 0 && ctz_digest_init(&reader->tar, err) == 0 &&
+    if (ctz_digest_init_as(&reader->packed, source->digest, err) == 0 &&
+        ctz_digest_init_as(&reader->tar, source->diff_id, err) == 0 &&
         (reader->unpacker = ctz_unpacker_new(&source->limits, on_tar, reader, err)))
         return reader;
     ctz_layer_reader_free(reader);

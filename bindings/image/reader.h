@@ -27,6 +27,14 @@ CTZ_API int ctz_unpacker_end(struct ctz_unpacker *unpacker, struct ctz_error *er
 CTZ_API const char *ctz_unpacker_format(const struct ctz_unpacker *unpacker);
 CTZ_API void ctz_unpacker_free(struct ctz_unpacker *unpacker);
 
+// --- expand.c ----------------------------------------------------------------------------------
+
+/// Unpacks a file into another one, which is there and empty. stop (may be NULL) is asked between
+/// slices. What a failure leaves in it is for the caller to remove.
+CTZ_API int ctz_expand_file(const char *path, const char *to,
+                            const struct ctz_unpack_limits *limits, bool (*stop)(void *context),
+                            void *context, struct ctz_error *err);
+
 // --- reader.c ----------------------------------------------------------------------------------
 
 /// What is to be read, and what is known of it. Strings are borrowed until the reader is freed.

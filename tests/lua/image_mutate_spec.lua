@@ -3,6 +3,7 @@
 local ctz = require "ctz"
 local json = require "ctz.json"
 local layouts = require "tests.lua.support.layout"
+local program = require "tests.lua.support.program"
 
 local sh, output = layouts.sh, layouts.output
 
@@ -63,6 +64,33 @@ describe("image.mutate", function()
     local image = two_layers()
     local _, result = mutate(image, {})
     assert.equal(image:digest(), result.digest)
+  end)
+
+  it("takes its times from SOURCE_DATE_EPOCH: two runs make the same, another epoch another", function()
+    two_layers()
+    sh(("mkdir %s/files && echo x > %s/files/f"):format(folder, folder))
+    local code = [[
+      ctz.fs.write("%s/files/f", "x")
+      ctz.image.assemble{layers={{from="%s/files"}}, to="%s"}
+      local done = ctz.image.open("%s"):mutate{append={{files={["/n"]={text="n"}}}}, flatten=true, to="%s"}
+      print(ctz.image.open("%s"):digest() .. " " .. done.digest)
+    ]]
+    code = code:format(folder, folder, ref "e", ref "in", ref "made", ref "e")
+    local function digests(epoch)
+      sh(("touch -d @%d %s/files"):format(epoch + 1000000, folder))
+      local run = program.run({ "eval", code }, { environment = "TZ=Asia/Tokyo SOURCE_DATE_EPOCH=" .. epoch })
+      assert.equal(0, run.code, run.err)
+      return run.out
+    end
+    local first = digests(1600000000)
+    assert.equal("2020-09-13T12:26:40Z", (ctz.image.open(ref "e"):config().created))
+    assert.equal("2020-09-13T12:26:40Z", (ctz.image.open(ref "made"):config().created))
+    assert.equal(1600000000, ctz.image.open(ref "e"):files()().mtime)
+    assert.equal(first, digests(1600000000))
+    assert.not_equal(first, digests(1600000001))
+    local run = program.run({ "eval", code }, { environment = "SOURCE_DATE_EPOCH=tomorrow" })
+    assert.equal(1, run.code)
+    assert.matches("SOURCE_DATE_EPOCH", run.err)
   end)
 
   it("changes what the config says, and keeps the layers' bytes", function()

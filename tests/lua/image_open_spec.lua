@@ -3,6 +3,7 @@
 local ctz = require "ctz"
 local json = require "ctz.json"
 local layouts = require "tests.lua.support.layout"
+local program = require "tests.lua.support.program"
 
 local open = ctz.image.open
 local sh = layouts.sh
@@ -51,6 +52,14 @@ describe("ctz.image.open", function()
     assert.same({ { digest = manifest.layers[1].digest, size_bytes = 3, media_type = layouts.LAYER },
       { digest = manifest.layers[2].digest, size_bytes = 5, media_type = layouts.LAYER } }, image:layers())
     assert.equal(descriptor.size + manifest.config.size + 8, image:size())
+  end)
+
+  it("takes null for an empty list of layers or manifests, as encoders of Go write it", function()
+    layout:tag((layout:image({}, nil, { layers = json.null })))
+    assert.same({}, open(ref()):layers())
+    layout.entries = json.array {}
+    layout:tag(layout:document { schemaVersion = 2, mediaType = layouts.INDEX, manifests = json.null })
+    assert.same({}, open(ref()):platforms())
   end)
 
   it("counts a layer that is there twice once", function()
@@ -127,6 +136,22 @@ describe("ctz.image.open", function()
       assert.equal(arm7.digest, open(ref()):digest { platform = "linux/arm/v7" })
     end)
 
+    it("finds a platform in any index within it, after those that it names itself", function()
+      local inner, beside = layout:index { amd64 }, layout:index { arm7 }
+      layout:tag(layout:index { inner, beside, inner })
+      local image = open(ref())
+      assert.equal(arm7.digest, image:digest { platform = "linux/arm/v7" })
+      assert.equal(amd64.digest, image:digest { platform = "linux/amd64" })
+      local names = {}
+      for i, one in ipairs(image:platforms()) do
+        names[i] = one.platform
+      end
+      assert.same({ "linux/amd64", "linux/arm/v7" }, names)
+      local _, err = ctz.try(image.manifest, image, { platform = "linux/s390x" })
+      assert.equal("not_found", err.kind)
+      assert.equal("it has linux/amd64, linux/arm/v7", err.hint)
+    end)
+
     it("stops at indexes in indexes without end", function()
       local inner = layout:index { amd64 }
       for _ = 1, 20 do
@@ -152,6 +177,26 @@ describe("ctz.image.open", function()
       manifest.manifests = json.array {}
       tag_document(manifest)
       refused("protocol", "manifest and an index at once")
+    end)
+
+    it("an index that contains itself: no document has its own digest in it", function()
+      local digest, size = "sha256:" .. ("1"):rep(64), 100
+      local bytes
+      repeat
+        local last = size
+        bytes = json.encode { schemaVersion = 2, mediaType = layouts.INDEX, manifests = { {
+          mediaType = layouts.INDEX, digest = digest, size = size,
+        } } }
+        size = #bytes
+      until size == last
+      layouts.write(layout:path(digest), bytes)
+      layout:tag(layout:blob(bytes, layouts.INDEX))
+      local image = open(ref())
+      for _, value in ipairs { { image.manifest, image }, { ctz.registry.copy, ref(), ref "other" },
+        { image.platforms, image } } do
+        local _, err = ctz.try(table.unpack(value))
+        assert.equal("digest", err.kind)
+      end
     end)
 
     it("an index whose type says manifest, and the other way round", function()
@@ -325,12 +370,54 @@ describe("ctz.image.open", function()
       layouts.write(path, bytes)
       damage(path, 100, "xxxx")
       refused("protocol", "no header", name)
-      sh(("gzip -n < %s > %s/g.tar"):format(path, folder))
-      refused("unsupported", "is compressed", "oci-archive:" .. folder .. "/g.tar")
+      sh(("bzip2 < %s > %s/g.tar"):format(path, folder))
+      refused("unsupported", "bzip2", "oci-archive:" .. folder .. "/g.tar")
       sh(("tar -C / -cf %s/p.tar etc/passwd"):format(folder))
       refused("protocol", "no file oci%-layout", "oci-archive:" .. folder .. "/p.tar")
       refused("protocol", "no manifest.json", "docker-archive:" .. folder .. "/p.tar")
       refused("not_found", "there is no file", "docker-archive:" .. folder .. "/none.tar")
+    end)
+
+    it("reads one that is packed with gzip or zstd as a whole, and leaves nothing behind", function()
+      local scratch, same = folder .. "/tmp", open(ref "1.0")
+      sh("mkdir " .. scratch)
+      sh(("skopeo --insecure-policy copy -q oci:%s:1.0 docker-archive:%s/d.tar:web:1"):format(layout.folder, folder))
+      for _, packer in ipairs { "gzip -n", "zstd -q" } do
+        for _, pair in ipairs { { "oci-archive", "o.tar" }, { "docker-archive", "d.tar" } } do
+          local form, file = table.unpack(pair)
+          sh(("%s < %s/%s > %s/packed"):format(packer, folder, file, folder))
+          local name = ("%s:%s/packed"):format(form, folder)
+          local image <close> = open(name)
+          assert.same((same:config()), (image:config()))
+          local out = ("%s/out-%s"):format(folder, form)
+          ctz.registry.copy(name, ("oci:%s:1"):format(out))
+          local unpacked = ctz.registry.copy(("%s:%s/%s"):format(form, folder, file), ("oci:%s:2"):format(out))
+          assert.equal(unpacked.digest, open(("oci:%s:1"):format(out)):digest())
+        end
+      end
+      local run = ctz.process.run({ program.path, "inspect", "oci-archive:" .. folder .. "/packed" },
+        { env = { TMPDIR = scratch }, check = false })
+      assert.equal(1, run.exit_code) -- the last one is of the other form
+      run = ctz.process.run({ program.path, "inspect", "docker-archive:" .. folder .. "/packed" },
+        { env = { TMPDIR = scratch }, check = false })
+      assert.equal(0, run.exit_code)
+      assert.equal("", layouts.output("ls -A " .. scratch))
+    end)
+
+    it("refuses one that is packed and damaged, cut, a bomb or no archive", function()
+      local name = "oci-archive:" .. folder .. "/packed"
+      sh(("gzip -n < %s/o.tar > %s/packed"):format(folder, folder))
+      local bytes = layouts.read(folder .. "/packed")
+      for _, part in ipairs { 3, 12, 100, #bytes // 2, #bytes - 1 } do
+        layouts.write(folder .. "/packed", bytes:sub(1, part))
+        refused("protocol", "ends early", name)
+      end
+      layouts.write(folder .. "/packed", bytes:sub(1, -8) .. "xxxxxxx")
+      refused("protocol", "malformed", name)
+      sh(("printf hello | gzip -n > %s/packed"):format(folder))
+      refused("protocol", "no header", name)
+      sh(("head -c 300M /dev/zero | gzip -n > %s/packed"):format(folder))
+      refused("size", "expand to more", name)
     end)
 
     it("reads what docker save wrote, by name or alone", function()

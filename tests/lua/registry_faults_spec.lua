@@ -291,6 +291,15 @@ describe("a blob", function()
     assert.matches("^bytes=%d+%-$", ranges[2])
   end)
 
+  it("whose connection breaks after any tenth of it is read on from there", function()
+    for tenth = 0, 9 do
+      local repo = ("tenth-%d/a"):format(tenth)
+      assert.equal(blob_digest, "sha256:" .. ctz.hash.sha256(read(connect():blob(repo, blob_digest))), repo)
+      local gets = asked("GET", repo .. "/blobs/")
+      assert.equal(tenth > 0 and ("bytes=%d-"):format(BLOB_BYTES * tenth // 10) or "", gets[#gets].range)
+    end
+  end)
+
   it("of a server that knows no ranges begins again, and nothing comes twice", function()
     assert.equal(blob_text, read(connect():blob("cut-whole/a", blob_digest)))
   end)
@@ -361,6 +370,38 @@ describe("an upload", function()
     end
   end)
 
+  it("whose connection ends in the middle is sent in chunks, whatever was answered by then", function()
+    for _, kind in ipairs { "", "-half", "-500", "-late", "-half-late", "-500-late" } do
+      assert.equal("pushed", select(2, push("up-reset" .. kind .. "/a")), kind)
+      local at = 0
+      local read_anew = connect():put_blob("up-reset" .. kind .. "/b", function(offset)
+        at = offset
+        return function()
+          local piece = blob_text:sub(at + 1, at + 100000)
+          at = at + #piece
+          return #piece > 0 and piece or nil
+        end
+      end, { digest = blob_digest, size = BLOB_BYTES })
+      assert.equal(blob_digest, read_anew.digest)
+      assert.equal(BLOB_BYTES, connect():has_blob("up-reset" .. kind .. "/b", blob_digest))
+    end
+  end)
+
+  it("of two bytes goes on where the registry has one of them", function()
+    local content = "{}"
+    assert.equal("pushed", select(2, connect():put_blob("up-half/small", content)))
+    assert.equal(2, connect():has_blob("up-half/small", "sha256:" .. ctz.hash.sha256(content)))
+  end)
+
+  it("that the registry stops to read ends at its deadline, and leaves no blob", function()
+    local began = ctz.time.monotonic()
+    local value, err = ctz.try(ctz.timeout, 1, push, "up-stall/a")
+    assert.is_nil(value)
+    assert.equal("timeout", err.kind, tostring(err))
+    assert.is_true(ctz.time.monotonic() - began < 10)
+    assert.is_nil(connect():has_blob("up-stall/a", blob_digest))
+  end)
+
   it("that never gets further is given up", function()
     local err = failure(push, "up-never/a")
     assert.equal("protocol", err.kind)
@@ -394,6 +435,16 @@ describe("an upload", function()
     assert.equal("pushed", select(2, push("up-mount-202/a", { mount = "up-mount-202/b" })))
     assert.equal(1, #asked("POST", "up-mount-202")) -- the session that was opened is used
     assert.equal("pushed", select(2, push("up-mount-400/a", { mount = "up-mount-400/b" })))
+  end)
+
+  it("is mounted from wherever it is, where the registry finds it; else the session it opened is given back", function()
+    local client = connect()
+    assert.is_true(client:mount_blob("up-mount-any/a", blob_digest))
+    assert.matches("%?mount=sha256%%3A%x+$", asked("POST", "up-mount-any")[1].path)
+    assert.is_false(client:mount_blob("up-mount-any/b", blob_digest, "up-mount-any/a"))
+    assert.is_false(client:mount_blob("up-mount-202/c", blob_digest))
+    assert.equal(1, #asked("DELETE", "up-mount-202/c"))
+    assert.is_false(client:mount_blob("up-mount-400/c", blob_digest))
   end)
 end)
 

@@ -101,7 +101,7 @@ describe("names of functions of a client", function()
       { "manifest", "a/b", "1", { timeuot = 1 } }, { "blob", "a/b", "1" }, { "blob", "a/b" },
       { "blob", "a/b", "sha384:" .. ("0"):rep(96) }, { "blob", "a/b", digest, { size = -1 } },
       { "put_blob", "a/b" }, { "put_blob", "a/b", 7 }, { "put_blob", "a/b", {} },
-      { "put_blob", "a/b", "x", { digest = "x" } }, { "mount_blob", "a/b", digest }, { "mount_blob", "a/b", digest,
+      { "put_blob", "a/b", "x", { digest = "x" } }, { "mount_blob", "a/b", "x" }, { "mount_blob", "a/b", digest,
         "B" },
       { "put_manifest", "a/b", "1" }, { "put_manifest", "a/b", "1", 7 }, { "create_index", "a/b", "1" },
       { "create_index", "a/b", "1", { 7 } }, { "attach", "a/b", "1" }, { "attach", "a/b", "1", { type = 7 } },

@@ -41,7 +41,7 @@ function image.assemble(opts) end
 ---@class ctz.image.open.opts
 ---@field registries? table<string, table>  how registries are reached: {["host:5000"]={auth=, tls=, http=, mirrors=, rps=, connections=}}, as for ctz.registry.connect, or a client of it
 
----An image, wherever it is, as one object: in a layout (oci:DIR:TAG), an archive (docker-archive:FILE:NAME, oci-archive:FILE:TAG), an engine (docker:NAME) or a registry (HOST/NAME:TAG, NAME@DIGEST). Its manifest, config and layers are read when they are asked for, and compared with their digests. rootfs:DIR is a folder as an image of one layer, for this machine's platform, as ctz.image.assemble makes it: owners are 0:0, modes 0644 and 0755, times SOURCE_DATE_EPOCH or 0, so the same files have the same digest.
+---An image, wherever it is, as one object: in a layout (oci:DIR:TAG), an archive (docker-archive:FILE:NAME, oci-archive:FILE:TAG), an engine (docker:NAME) or a registry (HOST/NAME:TAG, NAME@DIGEST). Its manifest, config and layers are read when they are asked for, and compared with their digests. An archive that is packed with gzip or zstd as a whole is unpacked into a temporary file until it is closed. rootfs:DIR is a folder as an image of one layer, for this machine's platform, as ctz.image.assemble makes it: owners are 0:0, modes 0644 and 0755, times SOURCE_DATE_EPOCH or 0, so the same files have the same digest.
 ---@async
 ---@param ref string
 ---@param opts? ctz.image.open.opts
@@ -136,7 +136,7 @@ function image:manifest(opts) end
 ---@return {name: string, digest: string, config_digest: string, layers: table[], size_bytes: ctz.bytes}
 function image:mutate(opts) end
 
----The platforms it has: {platform="linux/arm64", digest=}, in the order of its index. What is no image, such as attestations, is left out.
+---The platforms it has: {platform="linux/arm64", digest=}, in the order of its index, and of those within it. What is no image, such as attestations, is left out.
 ---@async
 ---@return {platform: string, digest: string}[]
 function image:platforms() end

@@ -158,7 +158,7 @@ function client:attach(repo, reference, opts) end
 ---@class ctz.registry.Client.blob.opts
 ---@field size? ctz.bytes  as the descriptor has it
 ---@field offset? ctz.bytes  the first byte to read, default 0
----@field chunks? boolean  true: for ctz.registry.copy, which checks the digest itself
+---@field piece? ctz.bytes  read at once, for ctz.registry.copy, which checks the digest itself
 
 ---A reader of a blob's bytes as they are stored; nothing is asked before the first read(). Size and digest are checked on the way; a reader that begins later checks its size only.
 ---@param repo string
@@ -258,7 +258,7 @@ function client:manifest(repo, reference, opts) end
 ---@async
 ---@param repo string
 ---@param digest string
----@param from string  the repository that has it
+---@param from? string  the repository that has it; without it the registry looks for one that we may read, if it can
 ---@return boolean
 function client:mount_blob(repo, digest, from) end
 

@@ -83,6 +83,11 @@ local function check_descriptor(descriptor, where, target)
   end
 end
 
+-- Encoders of Go write an empty list as null.
+local function list_of(value)
+  return value ~= nil and value ~= json.null and value or json.array {}
+end
+
 local function check_list(list, where, target)
   if type(list) ~= "table" then
     fail("protocol", target, where .. " is no list")
@@ -138,9 +143,10 @@ local function read(bytes, media_type, descriptor, target)
     fail("protocol", target, "it is neither an image manifest nor an index of schema 2")
   end
   if kind == "index" then
+    document.manifests = list_of(document.manifests)
     check_list(document.manifests, "manifests", target)
   else
-    document.layers = document.layers or document.blobs or json.array {}
+    document.layers = list_of(document.layers or document.blobs)
     check_list(document.layers, "layers", target)
     if media_type ~= ARTIFACT then
       check_descriptor(document.config, "config", target)
@@ -245,6 +251,26 @@ local function choose(manifests, wanted)
   return best
 end
 
+-- leaves(place, manifests, ref) -> what stands in an index and in the indexes within it.
+local function leaves(place, manifests, ref)
+  local list, seen = {}, {}
+  local function add(descriptors, depth)
+    if depth > NESTING then
+      fail("protocol", ref, ("indexes in indexes, more than %d deep"):format(NESTING))
+    end
+    for _, descriptor in ipairs(descriptors) do
+      if KINDS[descriptor.mediaType] ~= "index" then
+        list[#list + 1] = descriptor
+      elseif not seen[descriptor.digest] then
+        seen[descriptor.digest] = true
+        add(place:manifest(descriptor).json.manifests, depth + 1)
+      end
+    end
+  end
+  add(manifests, 1)
+  return list
+end
+
 local function no_platform(manifests, wanted, target)
   local names = list_platforms(manifests)
   fail("not_found", target, ("it has no image for %s"):format(format_platform(wanted)),
@@ -257,5 +283,5 @@ return {
   CONFIG = OCI .. "config.v1+json", LAYER = OCI .. "layer.v1.tar",
   limit = limit, is_digest = is_digest, digest_of = digest_of, verify = verify, read = read, fail = fail,
   own_platform = own_platform, read_platform = read_platform, format_platform = format_platform,
-  choose = choose, no_platform = no_platform, score = score,
+  choose = choose, leaves = leaves, no_platform = no_platform, score = score,
 }

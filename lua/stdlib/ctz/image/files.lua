@@ -30,12 +30,10 @@ local function blob_path(place, descriptor, state)
         descriptor.urls and "it is a foreign layer, which is found elsewhere" or nil)
     end
     return place.folder .. name
-  elseif algorithm ~= "sha256" then
-    fail("unsupported", place.ref, "a layer with a digest of " .. algorithm)
   end
   transfer.to_layout(state.dir.path, descriptor, function(offset)
     return place:read_blob(descriptor, offset)
-  end, { on_bytes = function() end, sync = false })
+  end, { on_bytes = function() end })
   return state.dir.path .. name
 end
 
@@ -56,15 +54,11 @@ local function diff_ids_of(config, layers, ref)
   return list
 end
 
-local function sha256_or_nil(digest)
-  return digest and digest:find "^sha256:" and digest or nil
-end
-
 -- list(place, descriptor, diff_id, number, state) -> list of one layer, compared with its digests.
 local function list(place, descriptor, diff_id, number, state)
   return core.list(blob_path(place, descriptor, state), {
-    digest = sha256_or_nil(descriptor.digest),
-    diff_id = sha256_or_nil(diff_id),
+    digest = descriptor.digest,
+    diff_id = diff_id,
     size_bytes = descriptor.size,
     layer = number,
   })

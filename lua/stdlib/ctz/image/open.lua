@@ -31,20 +31,17 @@ end
 local Image = { __name = "ctz.image" }
 Image.__index = Image
 
--- The manifest of one platform; indexes may stand in indexes.
+-- The manifest of one platform. Indexes may stand in indexes: what the outer one names itself comes first.
 local function find_platform(self, wanted)
-  local current, seen = self.root, {}
+  local current = self.root
   for _ = 1, document.NESTING do
     if current.kind ~= "index" then
       return current
     end
-    seen[current.digest] = true
-    local manifests = current.json.manifests
-    local child = document.choose(manifests, wanted)
-    local only = #manifests == 1 and document.KINDS[manifests[1].mediaType] == "index" and manifests[1]
-    child = child or only or document.no_platform(manifests, wanted, self.ref)
-    if seen[child.digest] then
-      fail("protocol", self.ref, "an index that contains itself")
+    local child = document.choose(current.json.manifests, wanted)
+    if not child then
+      local leaves = document.leaves(self.place, current.json.manifests, self.ref)
+      child = document.choose(leaves, wanted) or document.no_platform(leaves, wanted, self.ref)
     end
     current = self.place:manifest(child)
   end
@@ -173,8 +170,8 @@ function Image:size(opts)
 end
 
 --- image:platforms() -> table[]
---- The platforms it has: {platform="linux/arm64", digest=}, in the order of its index. What is no image, such
---- as attestations, is left out.
+--- The platforms it has: {platform="linux/arm64", digest=}, in the order of its index, and of those within it.
+--- What is no image, such as attestations, is left out.
 --- @async
 --- @return {platform: string, digest: string}[]
 --- @example ctz.image.assemble{layers={{files={["/a"]={text="a"}}}}, to="oci:out", platform="linux/arm64"}
@@ -182,7 +179,7 @@ end
 function Image:platforms()
   local list = {}
   if self.root.kind == "index" then
-    for _, descriptor in ipairs(self.root.json.manifests) do
+    for _, descriptor in ipairs(document.leaves(self.place, self.root.json.manifests, self.ref)) do
       local name = document.format_platform(descriptor.platform)
       list[#list + 1] = name and { platform = name, digest = descriptor.digest } or nil
     end
@@ -345,7 +342,8 @@ end
 --- ctz.image.open(ref, opts?) -> ctz.image
 --- An image, wherever it is, as one object: in a layout (oci:DIR:TAG), an archive (docker-archive:FILE:NAME,
 --- oci-archive:FILE:TAG), an engine (docker:NAME) or a registry (HOST/NAME:TAG, NAME@DIGEST). Its manifest,
---- config and layers are read when they are asked for, and compared with their digests. rootfs:DIR is a folder
+--- config and layers are read when they are asked for, and compared with their digests. An archive that is packed
+--- with gzip or zstd as a whole is unpacked into a temporary file until it is closed. rootfs:DIR is a folder
 --- as an image of one layer, for this machine's platform, as ctz.image.assemble makes it: owners are 0:0, modes
 --- 0644 and 0755, times SOURCE_DATE_EPOCH or 0, so the same files have the same digest.
 --- @async
@@ -358,7 +356,7 @@ end
 --- @error digest       the content is not what its digest says
 --- @error size         the manifest is over the limit manifest_bytes
 --- @error protocol     what is there is no manifest, or two kinds at once
---- @error unsupported  a manifest of schema 1, a packed archive, a layout of another version
+--- @error unsupported  a manifest of schema 1, an archive that bzip2 packed, a layout of another version
 --- @example ctz.image.assemble{layers={{files={["/a"]={text="a"}}}}, to="oci:out:1.0"}
 --- @example local image = ctz.image.open("oci:out:1.0")
 --- @example assert(image:digest() and #image:layers() == 1)

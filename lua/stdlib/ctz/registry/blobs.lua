@@ -163,7 +163,7 @@ function Blob:read()
       if not self.stream then
         open(self)
       end
-      return self.chunks and self.stream:chunk() or not self.chunks and self.stream:read() or nil
+      return self.piece and self.stream:chunk(self.piece) or not self.piece and self.stream:read() or nil
     end)
     if not ok then
       local known = type(chunk) == "table" and chunk.op == self.context.op
@@ -203,7 +203,7 @@ Blob.__close = Blob.close
 --- @param digest string
 --- @param opts.size? ctz.bytes  as the descriptor has it
 --- @param opts.offset? ctz.bytes  the first byte to read, default 0
---- @param opts.chunks? boolean  true: for ctz.registry.copy, which checks the digest itself
+--- @param opts.piece? ctz.bytes  read at once, for ctz.registry.copy, which checks the digest itself
 --- @return ctz.registry.Blob
 --- @error usage  it is no digest, or of an algorithm that is not computed here
 --- @example local client = ctz.registry.connect("127.0.0.1:1")
@@ -211,7 +211,7 @@ Blob.__close = Blob.close
 --- Api: OCI distribution-spec, end-2
 local function blob(self, repo, digest, opts)
   local op <const> = "registry.client.blob"
-  opts = check(op, opts, { size = "count", offset = "count", chunks = "boolean" })
+  opts = check(op, opts, { size = "count", offset = "count", piece = "count" })
   local context = context_of(self, op, repo, digest, "pull")
   local algorithm = digest:match "^[^:]+"
   local offset = opts.offset or 0
@@ -221,7 +221,7 @@ local function blob(self, repo, digest, opts)
   end
   return setmetatable({
     client = self, context = context, digest = digest, algorithm = algorithm, size = opts.size, offset = offset,
-    chunks = opts.chunks, hash = offset == 0 and not opts.chunks and running or nil,
+    piece = opts.piece, hash = offset == 0 and not opts.piece and running or nil,
     skip = 0, breaks = 0, break_at = 0, break_s = monotonic(),
   }, Blob)
 end

@@ -58,20 +58,30 @@ local function speaks_no_tls(err)
     and (err.kind == "unreachable" or err.kind == "protocol" or err.kind == "timeout" and task.remaining() > 0)
 end
 
-local function probe(self, scheme, context)
+local function probe(self, scheme, tls, context)
   local url = urls.parse(("%s://%s/v2/"):format(scheme, self.authority))
-  return pcall(transport.send, url, { method = "GET", tls = scheme == "https" and self.tls or nil, timeout = PROBE_S },
+  return pcall(transport.send, url, { method = "GET", tls = tls, timeout = PROBE_S },
     { secure = false, private = true, context = context })
 end
 
+-- Whose certificate it has is not looked at before it is known that it has one: most registries of this
+-- machine have none, and to read the system's authorities takes 20 ms.
+local function probing(tls)
+  local result = { probe = true }
+  for name, value in pairs(tls or {}) do
+    result[name] = value
+  end
+  return result
+end
+
 local function find_scheme(self, context)
-  local ok, err = probe(self, "https", context)
+  local ok, err = probe(self, "https", probing(self.tls), context)
   if ok then
     return "https"
   elseif not speaks_no_tls(err) then
     error(failure.of_transport(err, context, self.authority), 0)
   end
-  local plain, second = probe(self, "http", context)
+  local plain, second = probe(self, "http", nil, context)
   if not plain then
     error(failure.of_transport(second, context, self.authority), 0)
   end
@@ -194,7 +204,8 @@ local function ask_often(self, method, path, opts)
       return answer, asked, try
     end
     local err = not ok and failure.of_transport(answer, opts, self.authority) or nil
-    local may_repeat = ok or type(err) == "table" and err.retryable and not is_nobody(self, err)
+    local lost = type(err) == "table" and (err.retryable or opts.retry and err.kind == "unreachable")
+    local may_repeat = ok or lost and not is_nobody(self, err)
     local again = may_repeat and pause_before(self, try, asked, repeatable)
     if not again then
       if err then
@@ -234,7 +245,8 @@ end
 -- client:request(method, path, opts) -> answer {status, headers, body, at, tries}
 -- opts: op, target (for errors); scopes = {"repository:name:pull"}; ok = {[404] = true} or "any": statuses
 -- that are answers; headers, body | make_body, length, max_bytes, compressed, stream, timeout; url
--- (parsed) instead of path; retry = false: it is sent once; pushes, repo, hint: for hints.
+-- (parsed) instead of path; retry = false: it is sent once, true: again also when nobody knows whether it
+-- came; pushes, repo, hint: for hints.
 function Client:request(method, path, opts)
   opts.scopes = opts.scopes or {}
   local answer, asked, tries = ask_often(self, method, path, opts)

@@ -113,11 +113,12 @@ end
 -- --- platforms ---------------------------------------------------------------------------------
 
 -- Which images of an index stay, and what is attached to them (BuildKit's attestations).
-local function kept_manifests(root, names, ref)
-  local manifests, kept, list = root.json.manifests, {}, json.array {}
+local function kept_manifests(source, root, names)
+  local manifests = document.leaves(source, root.json.manifests, source.ref)
+  local kept, list = {}, json.array {}
   for _, name in ipairs(names) do
     local wanted = document.read_platform(name)
-    local chosen = document.choose(manifests, wanted) or document.no_platform(manifests, wanted, ref)
+    local chosen = document.choose(manifests, wanted) or document.no_platform(manifests, wanted, source.ref)
     kept[chosen.digest] = true
   end
   for _, descriptor in ipairs(manifests) do
@@ -130,8 +131,8 @@ local function kept_manifests(root, names, ref)
 end
 
 -- The index with those platforms only. Nothing left out: it is the same one.
-local function filter_index(root, names, ref)
-  local list, changed = kept_manifests(root, names, ref)
+local function filter_index(source, root, names)
+  local list, changed = kept_manifests(source, root, names)
   if not changed then
     return root
   end
@@ -140,7 +141,7 @@ local function filter_index(root, names, ref)
     content[name] = value
   end
   content.manifests = list
-  return document.read(json.encode(content), root.media_type, nil, ref)
+  return document.read(json.encode(content), root.media_type, nil, source.ref)
 end
 
 -- What is copied of what the reference means.
@@ -153,7 +154,7 @@ local function choose_root(plan, root)
     local wanted = document.read_platform(names and names[1] or document.own_platform())
     return open.find_platform({ root = root, place = plan.source, ref = plan.source.ref }, wanted)
   elseif names and root.kind == "index" then
-    return filter_index(root, names, plan.source.ref)
+    return filter_index(plan.source, root, names)
   end
   return root
 end
@@ -296,7 +297,7 @@ local function copy_blob(plan, meter, blob)
     meter:add(size)
   end
   local function reader(offset)
-    return source:read_blob(descriptor, offset, { verify = plan.opts.verify })
+    return source:read_blob(descriptor, offset, { verify = plan.opts.verify, piece = plan.target.piece })
   end
   local state, offset = target:write_blob(descriptor, reader, {
     on_bytes = count, role = blob.role, resume = plan.opts.resume, from = source,

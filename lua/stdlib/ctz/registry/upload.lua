@@ -198,7 +198,8 @@ local function begin(self, context, fields)
     fields["digest-algorithm"] = context.digest:match "^[^:]+"
   end
   local path = urls.add_query(("/v2/%s/blobs/uploads/"):format(context.repo), fields)
-  local answer = self:request("POST", path, blobs.request_of(context, { pushes = true, ok = "any" }))
+  -- A session too many does no harm: the registry ends it by itself.
+  local answer = self:request("POST", path, blobs.request_of(context, { pushes = true, ok = "any", retry = true }))
   if answer.status == 202 or answer.status == 201 and fields.mount then
     return answer
   elseif answer.status < 300 then
@@ -294,8 +295,10 @@ local function patch(self, context, state, chunk, first, from)
   end
   local said, stored = answer.headers.range, stored_of(answer)
   if answer.status == 416 then
+    state.counts = true -- what it says of its bytes is meant
+    stored = stored == 0 and from == 0 and 1 or stored -- "0-0": had it none, it would have taken them
     return stored and stored ~= from and stored or ask_again(self, context, state)
-  elseif not stored or stored == last + 1 or last == 0 or said == state.said then
+  elseif not stored or stored == last + 1 or last == 0 or said == state.said and not state.counts then
     state.said = said -- one that never moves is not looked at: the digest tells in the end
     return last + 1
   end
@@ -509,9 +512,10 @@ local function scopes_of(path, from)
   return { ("repository:%s:pull,push"):format(path), from and ("repository:%s:pull"):format(from) or nil }
 end
 
--- Tries to mount; returns true, or nil and the session that the registry opened instead, if any.
+-- Tries to mount; returns true, or nil and the session that the registry opened instead, if any. from nil: the
+-- registry may take it from any repository.
 local function mount(self, context, from)
-  local other = self:repository(context.op, from)
+  local other = from and self:repository(context.op, from)
   local both = blobs.request_of(context, { path = context.path, digest = context.digest })
   both.scopes = scopes_of(context.repo, other)
   local ok, answer, refused = pcall(begin, self, both, { mount = context.digest, from = other })
@@ -608,12 +612,12 @@ local function put_blob(self, repo, content, opts)
   return result, send(self, context, source, opts, opts.check ~= false or others)
 end
 
---- client:mount_blob(repo, digest, from) -> boolean
+--- client:mount_blob(repo, digest, from?) -> boolean
 --- Has the registry take a blob over from another of its repositories; false when it does not.
 --- @async
 --- @param repo string
 --- @param digest string
---- @param from string  the repository that has it
+--- @param from? string  the repository that has it; without it the registry looks for one that we may read, if it can
 --- @return boolean
 --- @example local client = ctz.registry.connect("127.0.0.1:1")
 --- @example local digest = "sha256:" .. ctz.hash.sha256("x")
@@ -622,7 +626,7 @@ end
 local function mount_blob(self, repo, digest, from)
   local op <const> = "registry.client.mount_blob"
   local context = blobs.context_of(self, op, repo, digest, "pull,push")
-  if self:plans("mount %s from %s", context.target, from) then
+  if self:plans("mount %s from %s", context.target, from or "wherever it is") then
     return true
   end
   local mounted, session = mount(self, context, from)

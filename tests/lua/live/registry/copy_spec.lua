@@ -202,6 +202,25 @@ describe("ctz.registry.copy with a registry #live", function()
     same_blobs "out"
   end)
 
+  it("leaves nothing partial in sight when a download is killed, and goes on after it", function()
+    local image = layout:image { noise(60 << 20), noise(20 << 20), "small" }
+    layout:tag(image, "1")
+    copy(source "1", repo .. ":1")
+    local words = ("copy %s %s"):format(repo .. ":1", target "out:1")
+    for i = 1, 4 do
+      local pid = output(("%s %s >/dev/null 2>&1 & echo $!"):format(program.path, words)):match "%d+"
+      ctz.sleep(0.03 * i)
+      os.execute("kill -9 " .. pid .. " 2>/dev/null")
+      for hex in output(("ls %s/out/blobs/sha256 2>/dev/null"):format(folder)):gmatch "%x+" do
+        assert.equal(hex, ctz.hash.file(("%s/out/blobs/sha256/%s"):format(folder, hex)))
+      end
+      local found = ctz.try(open, target "out:1")
+      assert.is_true(not found or found:digest() == image.digest)
+    end
+    assert.equal(image.digest, copy(repo .. ":1", target "out:1").digest)
+    same_blobs "out"
+  end)
+
   it("names a damaged blob before the registry has seen its end", function()
     local _, manifest = layout:image { ("x"):rep(600000) }
     layout:tag(layout:document(manifest), "1")

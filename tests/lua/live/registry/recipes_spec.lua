@@ -103,6 +103,45 @@ describe("recipes for registries #live", function()
     assert.same({ "ci-2", "ci-x" }, tags(repo))
   end)
 
+  it("rebase puts an image onto a newer base, each platform of an index onto its own", function()
+    local folder <close> = ctz.fs.tempdir()
+    local function make(tag, platform, ...)
+      local layers = {}
+      for i, text in ipairs { ... } do
+        layers[i] = { files = { [("/%d"):format(i)] = { text = text } } }
+      end
+      local to = ("oci:%s/in:%s-%s"):format(folder, tag, (platform:gsub("/", "-")))
+      local made = ctz.image.assemble { layers = layers, platform = platform, to = to }
+      ctz.registry.copy(to, ("%s/%s:%s-%s"):format(host, repo, tag, (platform:gsub("/", "-"))))
+      return made.digest
+    end
+    local platforms = { "linux/amd64", "linux/arm64" }
+    for tag, texts in pairs { old = { "old" }, new = { "new" }, app = { "old", "app" } } do
+      local digests = {}
+      for i, platform in ipairs(platforms) do
+        digests[i] = make(tag, platform, table.unpack(texts))
+      end
+      client:create_index(repo, tag, digests)
+    end
+    local function name(tag)
+      return ("%s/%s:%s"):format(host, repo, tag)
+    end
+    run("rebase", { "image=" .. name "app", "from=" .. name "old", "to=" .. name "new", "target=" .. name "done" })
+    local image <close> = ctz.image.open(name "done")
+    assert.equal(2, #image:platforms())
+    for _, platform in ipairs(platforms) do
+      assert.equal("new", image:read("/1", { platform = platform }))
+      assert.equal("app", image:read("/2", { platform = platform }))
+    end
+    assert.equal("old", ctz.image.open(name "app"):read("/1", { platform = "linux/arm64" }))
+    run("rebase", { "image=" .. name "app-linux-arm64", "from=" .. name "old", "to=" .. name "new" })
+    assert.equal("new", ctz.image.open(name "app-linux-arm64"):read "/1")
+    local again = program.run { "run", "recipes/rebase.lua", "image=" .. name "done", "from=" .. name "old",
+      "to=" .. name "new" }
+    assert.equal(1, again.code)
+    assert.matches("does not stand on", again.err)
+  end)
+
   it("copy-to-airgap carries images out and in", function()
     local folder <close> = ctz.fs.tempdir()
     local usb = "folder=" .. folder.path .. "/usb"

@@ -1,10 +1,12 @@
 -- image/source/archive.lua: tar archives of images: of an OCI layout, or as docker save makes them.
 -- SPDX-License-Identifier: MIT
+-- One that was packed with gzip or zstd is unpacked first: what is in it is read from its middle.
 -- Source: OCI image-spec v1.1, image-layout.md; moby, image/tarexport (manifest.json).
 local document = require "ctz.image.document"
 local fs = require "ctz.fs"
 local hash = require "ctz.hash"
 local json = require "ctz.json"
+local core = require "ctz.core.layers"
 local layout = require "ctz.image.layout"
 local reference = require "ctz.registry.reference"
 local store = require "ctz.core.store"
@@ -12,7 +14,7 @@ local tar = require "ctz.image.source.tar"
 local transfer = require "ctz.image.source.transfer"
 
 local ipairs, pcall, setmetatable, tostring, type = ipairs, pcall, setmetatable, tostring, type
-local concat = table.concat
+local concat, min = table.concat, math.min
 local fail = document.fail
 
 local CONFIG_BYTES <const> = 4 << 20
@@ -23,12 +25,31 @@ local PACKED <const> = { ["\31\139"] = "+gzip", ["\40\181\47\253"] = "+zstd" }
 local Archive = { __name = "ctz.image.place", jobs = 4 }
 Archive.__index = Archive
 
+-- How a file, or a part of it, is packed, by its first bytes: "+gzip", "+zstd" or "".
+local function packing(path, part)
+  local reader <close> = store.reader(path, part)
+  local chunk = reader:read()
+  local first = chunk and chunk:text() or ""
+  return PACKED[first:sub(1, 4)] or PACKED[first:sub(1, 2)] or ""
+end
+
+-- One that is packed as a whole is unpacked into a temporary file, which is gone when the place is closed.
+local function expand(self)
+  if packing(self.path, {}) == "" then
+    return self.path
+  end
+  self.expanded = fs.tempfile { prefix = "ctz-archive-" }
+  core.expand(self.path, self.expanded.path)
+  return self.expanded.path
+end
+
 local function members(self)
   if not self.members then
     if not fs.exists(self.path) then
       fail("not_found", self.ref, "there is no file " .. self.path)
     end
-    self.members = tar.index(self.path)
+    self.file = expand(self)
+    self.members = tar.index(self.file, self.path)
   end
   return self.members
 end
@@ -48,7 +69,7 @@ local function read_member(self, name, most)
   elseif found.size > most then
     fail("size", self.ref, ("%s: %s has more than %d bytes"):format(self.path, name, most))
   end
-  return transfer.read_all(store.reader(self.path, { at = found.at, size = found.size }), most)
+  return transfer.read_all(store.reader(self.file, { at = found.at, size = found.size }), most)
 end
 
 local function read_json(self, name, most)
@@ -64,7 +85,7 @@ local function read_json(self, name, most)
 end
 
 local function open_member(self, found, offset)
-  return store.reader(self.path, { at = found.at, size = found.size, skip = offset })
+  return store.reader(self.file, { at = found.at, size = found.size, skip = offset })
 end
 
 -- The member of a blob; of the form at hand.
@@ -99,7 +120,11 @@ function Archive:referrers() -- luacheck: ignore 212
   return {}
 end
 
-function Archive:close() end -- luacheck: ignore 212
+function Archive:close()
+  if self.expanded then
+    self.expanded:close()
+  end
+end
 
 -- --- oci-archive, read ---------------------------------------------------------------------------
 
@@ -205,17 +230,6 @@ local function find_item(self, items)
   end
 end
 
--- How a layer is packed, by its first bytes.
-local function packing(self, found)
-  if found.size < 4 then
-    return ""
-  end
-  local reader <close> = store.reader(self.path, { at = found.at, size = 4 })
-  local chunk = reader:read()
-  local first = chunk:text()
-  return PACKED[first] or PACKED[first:sub(1, 2)] or ""
-end
-
 local function hash_of(self, found)
   local reader <close> = open_member(self, found, 0)
   local stream = hash.new()
@@ -232,7 +246,7 @@ local function layer_of(self, name, diff_id)
   if not found then
     broken(self, "it lacks the layer " .. name)
   end
-  local packed = packing(self, found)
+  local packed = packing(self.file, { at = found.at, size = min(found.size, 4) })
   local digest = packed == "" and diff_id or nil
   local hex = name:match "^blobs/sha256/(%x+)$"
   digest = digest or hex and "sha256:" .. hex or hash_of(self, found)

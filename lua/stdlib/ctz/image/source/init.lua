@@ -4,7 +4,7 @@
 -- A place that is read has resolve, manifest, has_blob, read_blob, referrers, tags and close; one that is
 -- written has begin, has_blob, has_manifest, write_blob, write_manifest, finish and close. Who writes
 -- checks digest and size before what it wrote can be seen. place.jobs: how many blobs it takes at once;
--- place.single: it holds images of one platform only.
+-- place.single: it holds images of one platform only; place.piece: bytes of a blob that are best read at once for it.
 local new_error = require("ctz.core.task").error
 local reference = require "ctz.registry.reference"
 

@@ -116,7 +116,7 @@ function Layout:read_blob(descriptor, offset, opts)
   return store.reader(path, {
     size = descriptor.size,
     skip = offset,
-    digest = opts and opts.verify and descriptor.digest:find "^sha256" and descriptor.digest or nil,
+    digest = opts and opts.verify and descriptor.digest or nil,
   })
 end
 
@@ -170,23 +170,35 @@ function Layout:begin()
 end
 
 function Layout:write_blob(descriptor, open, opts)
-  if not descriptor.digest:find "^sha256:" then
-    fail("unsupported", self.ref, "a layout is written with sha256 digests, not " .. descriptor.digest)
-  end
   return transfer.to_layout(self.folder, descriptor, open, opts)
+end
+
+-- Under the digest by which it is known: of sha256, or of another algorithm.
+local function write_document(self, manifest)
+  if manifest.digest:find "^sha256:" then
+    return core.blob(self.folder, manifest.bytes)
+  end
+  local function open()
+    local left = manifest.bytes
+    return setmetatable({ read = function()
+      local text = left
+      left = nil
+      return text
+    end }, { __close = function() end })
+  end
+  transfer.to_layout(self.folder, { digest = manifest.digest, size = #manifest.bytes }, open,
+    { on_bytes = function() end })
 end
 
 -- place:write_manifest(document, tag|nil, {listed=}): its children are there. listed: it is found without a
 -- tag too.
 function Layout:write_manifest(manifest, tag, opts)
-  local digest = core.blob(self.folder, manifest.bytes)
-  if digest ~= manifest.digest then
-    fail("unsupported", self.ref, "a layout is written with sha256 digests, not " .. manifest.digest)
-  elseif tag or opts and opts.listed then
+  write_document(self, manifest)
+  if tag or opts and opts.listed then
     local content = manifest.json
     layout.tag(self.folder, tag, {
       mediaType = manifest.media_type,
-      digest = digest,
+      digest = manifest.digest,
       size = #manifest.bytes,
       platform = opts and opts.platform,
       artifactType = content.artifactType,

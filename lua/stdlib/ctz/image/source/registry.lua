@@ -8,7 +8,10 @@ local transfer = require "ctz.image.source.transfer"
 local setmetatable = setmetatable
 local fail = document.fail
 
-local Repository = { __name = "ctz.image.place", kind = "registry", jobs = 64 }
+local PIECE_BYTES <const> = 256 * 1024 -- worth a job of the pool that hashes and writes
+
+-- piece: of what is sent to it; it is hashed and sent on, never written: memory counts.
+local Repository = { __name = "ctz.image.place", kind = "registry", jobs = 64, piece = 128 * 1024 }
 Repository.__index = Repository
 
 -- --- reading -----------------------------------------------------------------------------------
@@ -33,10 +36,10 @@ function Repository:has_blob(descriptor)
   return size ~= nil and (size == 0 or size == descriptor.size)
 end
 
--- The bytes are not compared with the digest here: who writes does that.
+-- The bytes are not compared with the digest here: who writes does that. opts.piece: read at once.
 function Repository:read_blob(descriptor, offset, opts)
   local reader = self.client:blob(self.path, descriptor.digest, {
-    size = descriptor.size, offset = offset, chunks = true,
+    size = descriptor.size, offset = offset, piece = opts and opts.piece or PIECE_BYTES,
   })
   return opts and opts.verify and offset == 0 and transfer.checked(reader, descriptor) or reader
 end

@@ -83,9 +83,8 @@ local function read_header(file, path, at)
   if not header or header == ("\0"):rep(BLOCK) then
     return nil
   elseif #header < BLOCK or not is_valid(header) then
-    local packed = at == 0 and (header:find "^\31\139" or header:find "^\40\181\47\253" or header:find "^BZh")
-    if packed then
-      fail("unsupported", path, path .. " is compressed", "unpack it first (gunzip, unzstd, bunzip2)")
+    if at == 0 and (header:find "^BZh" or header:find "^\2537zXZ") then
+      fail("unsupported", path, path .. " is packed with bzip2 or xz", "gzip and zstd are read; unpack it first")
     end
     broken(path, ("there is no header at byte %d"):format(at))
   end
@@ -175,9 +174,9 @@ local function scan(file, path)
   end
 end
 
--- index(path) -> name -> {at=, size=}, links followed.
-local function index(path)
-  local file <close>, why = io.open(path, "rb")
+-- index(path, name) -> name -> {at=, size=}, links followed. name: that of the archive, for errors.
+local function index(from, path)
+  local file <close>, why = io.open(from, "rb")
   if not file then
     fail("not_found", path, "cannot read " .. why)
   end

@@ -28,7 +28,7 @@ end
 
 local function try_blob(folder, descriptor, open, opts, resume)
   local writer <close> = store.blob(folder, descriptor.digest, descriptor.size,
-    { resume = resume, sync = opts.sync ~= false })
+    { resume = resume })
   local state, offset = open_writer(writer)
   if state == "whole" then
     return "exists", 0
@@ -46,7 +46,7 @@ local function try_blob(folder, descriptor, open, opts, resume)
 end
 
 -- to_layout(folder, descriptor, open, opts) -> "copied"|"resumed"|"exists". open(offset) gives a reader
--- from there on; opts: on_bytes(n), resume=, sync=. What a process that died left may be damaged: then all
+-- from there on; opts: on_bytes(n), resume=. What a process that died left may be damaged: then all
 -- is read once more.
 local function to_layout(folder, descriptor, open, opts)
   local state, offset, err = try_blob(folder, descriptor, open, opts, opts.resume ~= false)
