@@ -28,6 +28,8 @@
 #define RECORD_CLASS "ctz.docker.record"
 #define FIRST_SPACE  "pid:[4026531836]" // the namespace of the system itself: linux/proc_ns.h
 #define STALE_S      (30 * 24 * 3600)   // a record that nobody asked for so long
+#define SWEEP_S      (24 * 3600)        // between two looks for those: there may be thousands
+#define SWEPT        "swept"            // whose time is that of the last look
 #define RUN_DIGITS   32
 #define RANDOM_MAX   64 // bytes
 
@@ -206,11 +208,27 @@ static void remove_stale(const char *path, time_t now)
         unlink(path);
 }
 
+// Is it time to look for stale records again? Says so once.
+static bool begin_sweep(const char *folder, time_t now)
+{
+    char path[PATH_MAX];
+    struct stat facts;
+    if (!path_of(path, folder, SWEPT) ||
+        (lstat(path, &facts) == 0 && facts.st_mtime <= now && now - facts.st_mtime < SWEEP_S))
+        return false;
+    int fd =
+        open(path, O_WRONLY | O_CREAT | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK, S_IRUSR | S_IWUSR);
+    bool is_ours = fd >= 0 && futimens(fd, NULL) == 0;
+    if (fd >= 0)
+        close(fd);
+    return is_ours;
+}
+
 static void sweep(const char *folder)
 {
     char path[PATH_MAX];
     time_t now = time(NULL);
-    DIR *entries = opendir(folder);
+    DIR *entries = begin_sweep(folder, now) ? opendir(folder) : NULL;
     for (struct dirent *entry; entries && (entry = readdir(entries));)
         if (is_run(entry->d_name) && path_of(path, folder, entry->d_name))
             remove_stale(path, now);

@@ -39,8 +39,8 @@ struct record {
     char path[PATH_MAX];
 };
 
-/// Makes and locks the record of a run (hexadecimal digits). Removes records that nobody has held
-/// for a month.
+/// Makes and locks the record of a run (hexadecimal digits). Once a day it removes records that
+/// nobody has held for a month.
 int record_begin(struct record *record, const char *run, struct ctz_error *err);
 /// Lets go; removes it when the run ended well.
 void record_end(struct record *record, bool ended_well);

@@ -3,6 +3,7 @@
 local base64 = require "ctz.base64"
 local check = require("ctz.options").check
 local context = require "ctz.core.context"
+local copy_path = require "ctz.copy_path"
 local fs = require "ctz.fs"
 local json = require "ctz.json"
 local object = require "ctz.docker.object"
@@ -13,36 +14,8 @@ local error, type = error, type
 local DIRECTORY <const>, LINK <const> = 1 << 31, 1 << 27 -- of Go's file modes
 local LINKS <const> = 10 -- followed in a container, one after the other
 
--- --- paths -------------------------------------------------------------------------------------
-
 local function usage(op, text, ...)
   error(new_error { kind = "usage", op = op, message = text:format(...) }, 0)
-end
-
-local function check_inside(op, path)
-  if type(path) ~= "string" or path:sub(1, 1) ~= "/" or path:find("\0", 1, true) then
-    usage(op, "%s is no path in a container: it begins with a slash", type(path) == "string" and path or type(path))
-  end
-end
-
--- "/a/b/" -> "/a/b", true; "/a/b/." -> "/a/b", true, true: the second says that it is a folder, the
--- third that its content is meant.
-local function trim(path)
-  local before = path:match "^(.*)/%.$"
-  if before then
-    return before ~= "" and before or "/", true, true
-  end
-  local bare = path:gsub("/+$", "")
-  return bare ~= "" and bare or "/", bare ~= path, false
-end
-
-local function last_name(path)
-  return path:match "([^/]+)$" or "/"
-end
-
-local function folder_of(path)
-  local folder = path:match "^(.*)/[^/]*$"
-  return folder ~= "" and folder or "/"
 end
 
 -- --- what is in the container ---------------------------------------------------------------------
@@ -84,16 +57,16 @@ end
 -- Where a local file or folder goes: the folder of the container that takes the stream, and the name
 -- at the top of the stream (nil: what is in the folder goes there).
 local function place(client, source, target, about)
-  local own, _, only_content = trim(source)
+  local own, _, only_content = copy_path.trim(source)
   local from = fs.stat(own)
   if not from then
     error(new_error { kind = "not_found", op = about.op, message = own .. ": no such file or folder", target = own }, 0)
   end
-  local wanted, says_folder = trim(target)
+  local wanted, says_folder = copy_path.trim(target)
   local there, resolved = stat(client, wanted, about)
   local folder = from.type == "directory"
   if is_folder(there) then
-    return resolved, not only_content and last_name(own) or nil
+    return resolved, not only_content and copy_path.last_name(own) or nil
   elseif there and (folder or says_folder) then
     error(new_error {
       kind = "conflict",
@@ -109,7 +82,7 @@ local function place(client, source, target, about)
       target = about.target,
     }, 0)
   end
-  return folder_of(resolved), last_name(resolved)
+  return copy_path.folder_of(resolved), copy_path.last_name(resolved)
 end
 
 local function put(client, about, folder, body, opts)
@@ -140,7 +113,7 @@ local archive = {}
 function archive.copy_in(client, container, source, path, opts)
   local op <const> = "docker.containers.copy_in"
   opts = check(op, opts, { keep_owner = "boolean" })
-  check_inside(op, path)
+  copy_path.check_inside(op, path)
   local base, target = object.container(op, container)
   local about = { op = op, target = target, path = base }
   if type(source) ~= "function" and type(source) ~= "string" then
@@ -148,11 +121,13 @@ function archive.copy_in(client, container, source, path, opts)
   elseif client:plans("copy %s to %s:%s", type(source) == "string" and source or "a tar stream", target, path) then
     return true
   elseif type(source) == "function" then
-    put(client, about, (trim(path)), source, opts)
+    put(client, about, (copy_path.trim(path)), source, opts)
     return true
   end
   local folder, name = place(client, source, path, about)
-  local reader <close> = context.open { root = (trim(source)), name = name, keep_owner = opts.keep_owner or false }
+  local reader <close> = context.open {
+    root = (copy_path.trim(source)), name = name, keep_owner = opts.keep_owner or false,
+  }
   put(client, about, folder, function()
     return reader:read()
   end, opts)
@@ -163,14 +138,15 @@ end
 
 -- Where a path of the container goes: the local path, and whether it is one file.
 local function place_here(source, found, target)
-  local own, _, only_content = trim(source)
-  local wanted, says_folder = trim(target)
+  local own, _, only_content = copy_path.trim(source)
+  local name = copy_path.last_name(own)
+  local wanted, says_folder = copy_path.trim(target)
   local here = fs.stat(wanted)
   local is_here = here and here.type == "directory"
   if not is_folder(found) then
-    return is_here and wanted .. "/" .. last_name(own) or wanted, true, says_folder and not is_here
+    return is_here and wanted .. "/" .. name or wanted, true, says_folder and not is_here
   end
-  return is_here and not only_content and wanted .. "/" .. last_name(own) or wanted, false, here and not is_here
+  return is_here and not only_content and wanted .. "/" .. name or wanted, false, here and not is_here
 end
 
 local function unpack(stream, path, options)
@@ -199,13 +175,13 @@ end
 function archive.copy_out(client, container, path, target, opts)
   local op <const> = "docker.containers.copy_out"
   opts = check(op, opts, { keep_owner = "boolean" })
-  check_inside(op, path)
+  copy_path.check_inside(op, path)
   local base, shown = object.container(op, container)
   local about = { op = op, target = shown, path = base }
   if target and client:plans("copy %s:%s to %s", shown, path, target) then
     return { path = target }
   end
-  local source = trim(path)
+  local source = copy_path.trim(path)
   local query = { op = op, target = shown, query = { path = source } }
   if not target then
     return client:stream("GET", base .. "/archive", query)

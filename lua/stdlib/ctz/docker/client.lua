@@ -13,6 +13,7 @@ local new_error = require("ctz.core.task").error
 local error, ipairs, pairs, pcall = error, ipairs, pairs, pcall
 local setmetatable, tonumber, tostring, type = setmetatable, tonumber, tostring, type
 local concat, sort = table.concat, table.sort
+local escape = core.escape
 
 local NEWEST <const> = "1.56" -- the newest version of the API that this code was tried with
 local OLDEST <const> = "1.24"
@@ -148,12 +149,6 @@ local function transport_error(self, err, opts)
 end
 
 -- --- queries -----------------------------------------------------------------------------------
-
-local function escape(text)
-  return (text:gsub("[^%w%-._~]", function(byte)
-    return ("%%%02X"):format(byte:byte())
-  end))
-end
 
 -- Tables become JSON; {each = list} is one field for each element.
 local function query_of(fields)

@@ -104,14 +104,17 @@ local function post(client, op, config, held)
   end)
 end
 
--- Engines before API 1.44 take one network when a container is made.
+-- Engines before API 1.44 take one network when a container is made. Sheltered, for a connect that is still
+-- under way while its container is removed leaves an endpoint, and the network can not be removed any more.
 local function connect_networks(client, op, config, id)
   for _, network in ipairs(config:networks_after(client:version(op))) do
-    client:call("POST", "/networks/" .. require("ctz.docker.client").escape(network.name) .. "/connect", {
-      op = op,
-      target = "network " .. network.name,
-      json = { Container = id, EndpointConfig = network.settings },
-    })
+    sheltered(function()
+      client:call("POST", "/networks/" .. require("ctz.docker.client").escape(network.name) .. "/connect", {
+        op = op,
+        target = "network " .. network.name,
+        json = { Container = id, EndpointConfig = network.settings },
+      })
+    end)
   end
 end
 

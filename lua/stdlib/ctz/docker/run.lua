@@ -7,6 +7,7 @@ local creating = require "ctz.docker.create"
 local failure = require "ctz.docker.failure"
 local json = require "ctz.json"
 local shown = require("ctz.docker.container").shown
+local sheltered = require "ctz.docker.sheltered"
 local task = require "ctz.core.task"
 
 local map = require("ctz").map
@@ -76,12 +77,16 @@ local function split(settings)
   return opts, config
 end
 
+-- Sheltered, for an engine of 20.10 that removes a container while it starts it keeps an endpoint of it, and
+-- the network can not be removed any more.
 local function start(client, container, opts)
-  client:call("POST", "/containers/" .. container.id .. "/start", {
-    op = OP,
-    target = shown(container),
-    timeout = opts.timeout,
-  })
+  sheltered(function()
+    client:call("POST", "/containers/" .. container.id .. "/start", {
+      op = OP,
+      target = shown(container),
+      timeout = opts.timeout,
+    })
+  end)
 end
 
 -- --- removed at the end of the scope --------------------------------------------------------------

@@ -461,6 +461,9 @@ end
 
 -- Two things at one place in the container: the engine refuses that too, later and less clearly.
 local function check(config, problems)
+  if not config.volumes and not config.mounts and not config.tmpfs then
+    return
+  end
   local seen = {}
   local function note(target, where)
     local place = target:gsub("(.)/+$", "%1")

@@ -12,9 +12,11 @@ local ipairs, math_type, pcall, tostring, type = ipairs, math.type, pcall, tostr
 
 -- --- image, name -------------------------------------------------------------------------------
 
+local last_image -- that was right: one image is run many times
+
 local function read_image(value, where, problems)
   value = read.filled(value, where, problems)
-  if not value or value:find "^%x+$" and #value == 64 or value:find "^sha256:%x+$" then -- an id
+  if not value or value == last_image or value:find "^%x+$" and #value == 64 or value:find "^sha256:%x+$" then -- an id
     return value
   end
   local parts, problem, hint = reference.read(value)
@@ -22,6 +24,7 @@ local function read_image(value, where, problems)
     problems:add("usage", where, ("%s: %s"):format((read.show(value)), problem), { hint = hint })
     return nil
   end
+  last_image = value
   return value
 end
 
