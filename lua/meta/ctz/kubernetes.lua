@@ -29,7 +29,7 @@ function kubernetes.configmap(description) end
 ---@field rps? number  most a second after a burst of 300, default 100; 0: as many as come
 ---@field timeout? ctz.seconds  of each answer that is no stream; default 60
 
----A cluster to work with, the one that kubectl would use: the files of KUBECONFIG, else ~/.kube/config, else the pod that this runs in. Of several files the first that says something counts. Nothing is sent yet, no credential plugin is run. `ctz.k8s` is the same module.
+---A cluster to work with, the one that kubectl would use: the files of KUBECONFIG, else ~/.kube/config, else the pod that this runs in. Of several files the first that says something counts. Nothing is sent yet, no credential plugin is run. Under --simulate it is a cluster in memory, one for each context, and no kubeconfig is read. `ctz.k8s` is the same module.
 ---@async
 ---@param opts? ctz.kubernetes.connect.opts
 ---@return ctz.kubernetes.Client
@@ -94,6 +94,24 @@ function kubernetes.ingress(description) end
 ---@return table # the manifest
 function kubernetes.job(description) end
 
+---@class ctz.kubernetes.orchestrate.opts
+---@field deployment_name? string  of the Deployment, StatefulSet, DaemonSet or Job; of a manifest with one workload it may be left out
+---@field manifest_path? any  a file, folder, URL, text or object, as of client:apply
+---@field namespace? string
+---@field replicas? integer  instead of those of the manifest
+---@field image? string  and the other fields of ctz.kubernetes.deployment, instead of a manifest
+---@field wait? boolean  false: return when it is applied
+---@field timeout? ctz.seconds  until it is ready, default 600
+---@field on_progress? fun(step: table)  {text=, object=}
+---@field client? ctz.kubernetes.Client  default: a new one, of kubeconfig and context
+---@field field_manager? string  also force and mark, of client:apply
+
+---Applies a manifest (or makes a Deployment of the fields of ctz.kubernetes.deployment), waits until its workload is there, and returns the record of it: {name, namespace, kind, replicas, ready_replicas, image, images, ports, environment, resources, status, reason, pods, services, created_at, last_updated}. status is "pending", "running", "failed" or, of a Job, "succeeded"; reason says why it is not ready. pods are {name, status, ready, restarts, node, ip, exit_code, created_at}, services those that lead to the pods. Times are seconds since 1970. record:refresh() reads all of it again. Without a manifest and an image the workload is one that is there. What does not get ready raises; the error has the record as err.result, with the status "failed".
+---@async
+---@param opts ctz.kubernetes.orchestrate.opts
+---@return table
+function kubernetes.orchestrate(opts) end
+
 ---An amount as the API writes it ("500m", "1.5Gi", "1e3"), exact. Amounts are compared by value (`==`, `<`), added and subtracted (the result has the suffixes of the left one), and tostring gives the canonical form of the API server. What is finer than a nano unit is rounded up; what has a binary suffix and passes 2^63-1 is capped there, as Kubernetes does it. Texts without a digit (which Kubernetes takes for 0) and exponents beyond 128 (which it wraps) are refused.
 ---@param text string|number|ctz.kubernetes.Quantity
 ---@return ctz.kubernetes.Quantity
@@ -145,16 +163,31 @@ function client:api_resources(opts) end
 ---@class ctz.kubernetes.Client.apply.opts
 ---@field field_manager? string  who owns the fields, default "ctz"
 ---@field force? boolean  take fields that others own
----@field dry_run? boolean  the server checks it and keeps nothing
+---@field dry_run? boolean  the server checks it and keeps nothing; the field `unchecked` has the places of what lies in a namespace, or is of a kind, that only this apply would make
+---@field mark? boolean  the objects get the labels of this run: ctz.run, ctz.recipe, ctz.host ...
 ---@field namespace? string  of objects that name none; default: the client's
+---@field prune? string|table  the name of the inventory, a Secret ("web", "configmap/web"), or {name=, kind=, namespace=, adopt=, allow_empty=}; adopt: that of another tool is taken over, allow_empty: all may go
+---@field recursive? boolean  the folders in a folder, too
 ---@field timeout? ctz.seconds  of each answer
+---@field wait? boolean|ctz.seconds|table  true: up to 300 s; or {timeout=, jobs=, on_progress=}; jobs=false: Jobs are not waited for; on_progress is called with {object=, text=}
 
----Server-side apply: makes what is missing and changes what differs, and returns the objects as the server has them; the list's field `created` says how many are new. Objects are applied in Helm's order of kinds, those of one kind eight at once; definitions of custom resources are waited for. What `kubectl apply` owned before is taken over. It ends at the first failure.
+---Server-side apply: makes what is missing and changes what differs, and returns the objects as the server has them; the list's field `created` says how many are new. Objects are applied in Helm's order of kinds, those of one kind eight at once; definitions of custom resources are waited for. What `kubectl apply` owned before is taken over. What is refused does not hold up the others of its kind; then it ends.
+---
+---With wait it returns when all are ready: Deployments, StatefulSets and DaemonSets when their rollout is done, Jobs when they are complete, Pods when they are ready, claims when they are bound, load balancers when they have an address, custom kinds when their condition Ready says so, all others at once. It ends early, with the reason, when one of them will not be ready. Paused and suspended ones are not waited for.
+---
+---With prune the objects belong to an inventory, and those that an earlier apply with the same inventory made and this one does not have are deleted, when all is applied (and ready): the fields `pruned` and `kept` of the result list them, each deletion is a line of the log. An object with the annotation helm.sh/resource-policy: keep stays. The inventory is an ApplySet, as of kubectl apply --prune --applyset.
 ---@async
 ---@param manifests any  an object, YAML or JSON text, a file, a folder, an http(s) URL, or a list of these
 ---@param opts? ctz.kubernetes.Client.apply.opts
 ---@return table[]
 function client:apply(manifests, opts) end
+
+---Applies a manifest: its path, its text or the object. It is client:apply under the name that deployment scripts know.
+---@async
+---@param manifest any  of client:apply
+---@param opts? table  of client:apply
+---@return table[]
+function client:apply_manifest(manifest, opts) end
 
 ---@class ctz.kubernetes.Client.attach.opts
 ---@field namespace? string
@@ -215,9 +248,21 @@ function client:copy_in(target, source, path, opts) end
 ---@return {path: string, method: string}
 function client:copy_out(target, path, to, opts) end
 
+---@class ctz.kubernetes.Client.cordon.opts
+---@field selector? string|table  labels of nodes, where no node is named
+---@field dry_run? boolean
+
+---No new pods are put on the node; those that run go on. With nil and a selector: on all these nodes; then a list is returned.
+---@async
+---@param node string|table|nil  "node-1", "node/node-1", a node object
+---@param opts? ctz.kubernetes.Client.cordon.opts
+---@return table # the node
+function client:cordon(node, opts) end
+
 ---@class ctz.kubernetes.Client.create.opts
 ---@field namespace? string  where the object names none; default: the client's
 ---@field dry_run? boolean  the server checks it, and makes nothing
+---@field mark? boolean  it gets the labels of this run: ctz.run, ctz.recipe, ctz.host ...
 ---@field field_manager? string  default "ctz"
 ---@field validate? boolean  false: unknown fields are dropped
 ---@field subresource? string  "eviction", "token": of the object that metadata names
@@ -229,6 +274,20 @@ function client:copy_out(target, path, to, opts) end
 ---@param opts? ctz.kubernetes.Client.create.opts
 ---@return table
 function client:create(object, opts) end
+
+---Makes a Deployment of what ctz.kubernetes.deployment takes, or of a manifest, and returns it as the server has it. client:rollout waits for it; client:apply changes one that is there.
+---@async
+---@param description table
+---@param opts? table  of client:create
+---@return table
+function client:create_deployment(description, opts) end
+
+---Makes a Service of what ctz.kubernetes.service takes, or of a manifest.
+---@async
+---@param description table
+---@param opts? table  of client:create
+---@return table
+function client:create_service(description, opts) end
 
 ---@class ctz.kubernetes.Client.delete.opts
 ---@field namespace? string
@@ -270,15 +329,39 @@ function client:delete_all(kind, opts) end
 ---@field field_manager? string  default "ctz"
 ---@field force? boolean  false: fields that others own are a conflict
 ---@field namespace? string  of objects that name none
+---@field print? boolean  prints it, too: in colours on a terminal, unless NO_COLOR is set
+---@field prune? string|table  the inventory, as of client:apply: shows what would be removed
+---@field recursive? boolean  the folders in a folder, too
 ---@field timeout? ctz.seconds  of each answer
 
----What client:apply would change, as a unified diff of YAML, and kubectl's exit code for it: "" and 0 when nothing differs, else 1. The server works it out (a dry run); values of Secrets are masked.
+---What client:apply would change, as a unified diff of YAML, and kubectl's exit code for it: "" and 0 when nothing differs, else 1; os.exit(code) ends a recipe with it. The server works it out (a dry run). managedFields, resourceVersion and generation are left out, values of Secrets are masked. The third result has every object: {kind=, name=, namespace=, text=, change=}, change is "created", "changed", "removed" (with prune) or "none".
 ---@async
 ---@param manifests any  as of client:apply
 ---@param opts? ctz.kubernetes.Client.diff.opts
 ---@return string
 ---@return integer
+---@return table[]
 function client:diff(manifests, opts) end
+
+---@class ctz.kubernetes.Client.drain.opts
+---@field selector? string|table  labels of nodes, where no node is named: one after the other
+---@field ignore_daemonsets? boolean  their pods stay
+---@field delete_emptydir_data? boolean  also pods whose emptyDir is lost
+---@field force? boolean  also pods that no controller makes anew
+---@field pod_selector? string|table  only pods with these labels
+---@field grace_period? ctz.seconds  for the pods to end, default: each pod's own
+---@field disable_eviction? boolean  delete them, whatever the budgets say
+---@field retry? ctz.seconds  between two tries of what a budget refuses, default 5
+---@field timeout? ctz.seconds  for each node; default: without an end
+---@field dry_run? boolean  the server checks it, and evicts nothing
+---@field on_progress? fun(step: table)  {event="cordoned"|"skipped"|"evicting"|"blocked"|"evicted", text, node, namespace, pod}; of "blocked" {budgets={{name, allowed, current, desired, expected}}}
+
+---Cordons a node and evicts its pods, as kubectl does; it returns when they are gone. Budgets (PodDisruptionBudget) are respected: what one refuses is asked for again until it is granted, and which budget it is, is told. Pods of DaemonSets, with local storage and those that nothing makes anew are refused, all in one error, before anything is evicted, unless the options say otherwise; static pods stay.
+---@async
+---@param node string|table|nil  "node-1", "node/node-1", a node object
+---@param opts? ctz.kubernetes.Client.drain.opts
+---@return table # {nodes={name}, evicted={{namespace, name, uid, node}}, skipped={{namespace, name, node, reason}}}
+function client:drain(node, opts) end
 
 ---for object in client:each("pods", {all_namespaces=true}) do ... end: one object at a time, of which no more than a page is held. A list that takes so long that the server forgets it is gone on with where it was, in the state of that moment; no object is given twice.
 ---@async
@@ -286,6 +369,24 @@ function client:diff(manifests, opts) end
 ---@param opts? table  of client:list
 ---@return fun(): table
 function client:each(kind, opts) end
+
+---@class ctz.kubernetes.Client.elect.opts
+---@field name string  of the Lease
+---@field namespace? string  default: that of the client
+---@field identity? string  who this is; default: the host's name and a random number
+---@field lease_duration? ctz.seconds  how long others wait for a leader that is silent; default 15
+---@field renew_deadline? ctz.seconds  how long this leader tries to renew it; default 10, or two thirds
+---@field retry_period? ctz.seconds  between two tries; default 2, or a fifth of renew_deadline
+---@field release? boolean  false: others have to wait until the lease ends
+---@field timeout? ctz.seconds  until it leads; default: without an end
+---@field on_leader? fun(identity: string)  called when there is another leader, this one too
+
+---Waits until this program leads, calls fn(leader), and returns what it returned. Of all that contend for the Lease `name`, in ctz or in client-go, one leads at a time. fn runs in a scope of its own: when the leadership is lost, all in it is cancelled and kind conflict is raised. When fn ends, fails or is cancelled, the leadership is given back at once. leader is {identity, name, namespace, transitions}.
+---@async
+---@param opts ctz.kubernetes.Client.elect.opts
+---@param fn fun(leader: table): any...
+---@return any ... # what fn returned
+function client:elect(opts, fn) end
 
 ---@class ctz.kubernetes.Client.events.opts
 ---@field namespace? string
@@ -319,6 +420,19 @@ function client:events(target, opts) end
 ---@return {exit_code: integer, stdout: string, stderr: string}
 function client:exec(target, command, opts) end
 
+---@class ctz.kubernetes.Client.explain.opts
+---@field recursive? boolean  fields of fields, too
+---@field max_depth? integer  with recursive: how deep
+---@field api_version? string  "autoscaling/v1": another version than the server prefers
+---@field timeout? ctz.seconds
+
+---What a kind or one of its fields is, as the server describes it: {kind, group, version, field, type, description, enum, fields, text}. fields is a list of {name, type, description, required, enum, default}, with recursive=true of fields in turn. text, and tostring of the result, is what `kubectl explain` prints. Descriptions are kept on the disk as long as the server's are the same.
+---@async
+---@param path string  "deployment.spec.strategy", "widgets.example.com.spec"
+---@param opts? ctz.kubernetes.Client.explain.opts
+---@return table
+function client:explain(path, opts) end
+
 ---@class ctz.kubernetes.Client.get.opts
 ---@field namespace? string  default: the client's
 ---@field subresource? string  "status", "scale"
@@ -331,6 +445,23 @@ function client:exec(target, command, opts) end
 ---@param opts? ctz.kubernetes.Client.get.opts
 ---@return table
 function client:get(kind, name, opts) end
+
+---@class ctz.kubernetes.Client.informer.opts
+---@field namespace? string  default: that of the client
+---@field all_namespaces? boolean
+---@field name? string  this object only
+---@field labels? string|table  selector: "app=web,tier!=cache", {app = "web"}
+---@field fields? string|table  selector: "status.phase=Running", {["status.phase"] = "Running"}
+---@field indexes? table<string, fun(object: table): string|string[]|nil>  for informer:by
+---@field transform? fun(object: table): table  what of an object is kept; metadata has to stay
+---@field on_change? fun(event: table)  called with each event of changes
+
+---Keeps a copy of the objects of a kind as the server has them: get, list, each and by look at it without a request, changes tells what happens. One watch fills it, which outlives broken connections and restarts of the server; also what was deleted meanwhile is told. It ends with the scope it was made in, or by close.
+---@async
+---@param kind string  "pods", "deployments.apps", "deploy"
+---@param opts? ctz.kubernetes.Client.informer.opts
+---@return ctz.kubernetes.Informer
+function client:informer(kind, opts) end
 
 ---@class ctz.kubernetes.Client.list.opts
 ---@field namespace? string  default: the client's
@@ -353,7 +484,7 @@ function client:list(kind, opts) end
 ---@field follow? boolean
 ---@field container? string  default: as annotated, else the first
 ---@field all_containers? boolean
----@field previous? boolean  of the container before its last restart
+---@field previous? boolean  of the container before its last restart; of a workload those that had one
 ---@field since? string|number  a time, or how long ago ("10m")
 ---@field tail? integer  only so many last lines of each container
 ---@field timestamps? boolean  the time stands before the text
@@ -361,7 +492,7 @@ function client:list(kind, opts) end
 ---@field namespace? string
 ---@field timeout? ctz.seconds  until each log begins
 
----for line in client:logs("deployment/web", {follow=true}) do print(line.text) end: each line as {pod=, container=, text=, time=}, time in seconds since 1970. What is there already comes in the order of its times over all pods and containers; with follow=true lines come as they arrive. Following a workload or a selector goes on with pods that are made later and containers that start again, until break; following one pod ends with its container. The server waits while nobody takes lines.
+---for line in client:logs("deployment/web", {follow=true}) do print(line.text) end: each line as {pod=, container=, text=, time=}, time in seconds since 1970. What is there already comes in the order of its times over all pods and containers; with follow=true lines come as they arrive. Following a workload or a selector goes on with pods that are made later and containers that start again, until break; following one pod ends with its container. A followed log goes on behind its last line when the server restarts. The server waits while nobody takes lines.
 ---@async
 ---@param target string|table  "pod-name", "deployment/web", an object, {selector="app=web"}
 ---@param opts? ctz.kubernetes.Client.logs.opts
@@ -372,7 +503,7 @@ function client:logs(target, opts) end
 ---@field namespace? string
 ---@field timeout? ctz.seconds
 
----What each container of the pods of a target uses now: ContainerMetrics with the fields of ctz.docker.containers.metrics {container_name, timestamp, cpu_usage_percent (100 is one CPU), memory_usage_mb, memory_limit_mb, uptime_seconds, restart_count, health_status, raw}, and pod and namespace. Beside each _mb (1,000,000 bytes) stands _bytes. The cluster's metrics server does not know networks and disks: those fields are nil.
+---What each container of the pods of a target uses now: ContainerMetrics with the fields of ctz.docker.containers.metrics {container_name, timestamp, cpu_usage_percent (100 is one CPU), memory_usage_mb, memory_limit_mb, uptime_seconds, restart_count, health_status, raw}, and pod and namespace. Beside each _mb (1,000,000 bytes) stands _bytes. The cluster's metrics server does not know networks and disks: those fields are nil. It knows a container 15 to 75 seconds after its start; until then, and when it has ended, the container is not in the list.
 ---@async
 ---@param target string|table  "pod-name", "deployment/web", an object, {selector="app=web"}
 ---@param opts? ctz.kubernetes.Client.metrics.opts
@@ -444,18 +575,54 @@ function client:rollout(target, opts) end
 ---@return table
 function client:scale(kind, name, replicas, opts) end
 
+---@class ctz.kubernetes.Client.scale_deployment.opts
+---@field namespace? string
+---@field wait? boolean
+---@field timeout? ctz.seconds  with wait: until they are there, default 600
+---@field dry_run? boolean
+
+---Sets how many replicas a Deployment has, and returns it; with wait=true when they are available, or gone.
+---@async
+---@param name string
+---@param replicas integer
+---@param opts? ctz.kubernetes.Client.scale_deployment.opts
+---@return table
+function client:scale_deployment(name, replicas, opts) end
+
+---@class ctz.kubernetes.Client.status.opts
+---@field namespace? string
+
+---How a Deployment, StatefulSet, DaemonSet or Job is now: the record of ctz.kubernetes.orchestrate.
+---@async
+---@param target string|table  "deployment/web", or an object
+---@param opts? ctz.kubernetes.Client.status.opts
+---@return table
+function client:status(target, opts) end
+
 ---@class ctz.kubernetes.Client.top.opts
 ---@field namespace? string
 ---@field all_namespaces? boolean
----@field labels? string  label selector
+---@field labels? string|table  "app=web,tier!=db" or {app = "web"}
+---@field sort? "cpu"|"memory"|"name"  the most first; default "cpu"
 ---@field timeout? ctz.seconds
 
----Who uses most, as `kubectl top`: of "pods" (default) or "nodes" {name, namespace, cpu_cores, memory_bytes, timestamp}, the most CPU first.
+---Who uses most, as `kubectl top`: of "pods" (default) or "nodes" {name, namespace, cpu_cores, memory_bytes, timestamp, raw}, the most CPU first. Nodes have cpu_percent and memory_percent too, of what the node has for pods.
 ---@async
 ---@param what? "pods"|"nodes"
 ---@param opts? ctz.kubernetes.Client.top.opts
 ---@return table[]
 function client:top(what, opts) end
+
+---@class ctz.kubernetes.Client.uncordon.opts
+---@field selector? string|table  labels of nodes, where no node is named
+---@field dry_run? boolean
+
+---The node takes pods again.
+---@async
+---@param node string|table|nil
+---@param opts? ctz.kubernetes.Client.uncordon.opts
+---@return table # the node
+function client:uncordon(node, opts) end
 
 ---What the API server says of itself: {major, minor, gitVersion, platform, ...}.
 ---@async
@@ -490,6 +657,55 @@ function client:wait(target, opts) end
 ---@param opts? ctz.kubernetes.Client.watch.opts
 ---@return fun(): any
 function client:watch(kind, opts) end
+
+---@class ctz.kubernetes.Informer
+local informer = {}
+
+---The objects of which the index says this value.
+---@param index string  a name of opts.indexes
+---@param value string
+---@return table[]
+function informer:by(index, value) end
+
+---for event in informer:changes() do ... end: first each object that there is, as type "added", then one event of type "sync", then what changes: {type="added"|"modified"|"deleted", object=, old=}. Any number of tasks may take changes. Who is slow is told the newest state, not each step to it; an object made anew under the same name is deleted and added. It ends with the informer.
+---@async
+---@return fun(): table
+function informer:changes() end
+
+---Ends the watch and gives the objects back. A scope that ends closes its informers.
+function informer:close() end
+
+---for object in informer:each() do ... end: the objects of the store, by namespace and name.
+---@return fun(): table
+function informer:each() end
+
+---An object of the store. It is the store's own: a change of it is seen by all.
+---@param name string
+---@param namespace? string  default: the informer's, else the client's
+---@return table|nil
+function informer:get(name, namespace) end
+
+---@class ctz.kubernetes.Informer.list.opts
+---@field labels? string|table  selector: "app=web,tier!=cache", {app = "web"}
+---@field namespace? string
+
+---The objects of the store, by namespace and name.
+---@param opts? ctz.kubernetes.Informer.list.opts
+---@return table[]
+function informer:list(opts) end
+
+---Has it all objects that there were when it began?
+---@return boolean
+function informer:synced() end
+
+---@class ctz.kubernetes.Informer.wait_for_sync.opts
+---@field timeout? ctz.seconds
+
+---Waits until it has all objects that there were when it began.
+---@async
+---@param opts? ctz.kubernetes.Informer.wait_for_sync.opts
+---@return true
+function informer:wait_for_sync(opts) end
 
 ---@class ctz.kubernetes.Quantity
 local quantity = {}
@@ -551,5 +767,13 @@ function rollout:status(opts) end
 ---@param opts? ctz.kubernetes.rollout.undo.opts
 ---@return table
 function rollout:undo(opts) end
+
+---@class ctz.record
+local record = {}
+
+---Reads the workload, its pods and its services again, and returns the record.
+---@async
+---@return table
+function record:refresh() end
 
 return kubernetes

@@ -1,9 +1,20 @@
 ---@meta ctz.simulate
 -- Generated from the doc comments; do not edit.
 
----Docker engines in memory, for tests of recipes without Docker.
+---Docker engines and Kubernetes clusters in memory, for tests of recipes without them.
 ---@class ctz.simulate
 local simulate = {}
+
+---@class ctz.simulate.cluster.opts
+---@field images? table  as of simulate.engine: what is on the nodes
+---@field registry? table  what can be pulled; default: everything but names that end in .invalid
+---@field programs? table<string, function>  in every image
+---@field nodes? integer  default 1
+
+---A Kubernetes cluster in memory. cluster.kubernetes is a client of it, as ctz.kubernetes.connect gives one: objects of all kinds, apply with owners of fields, conflicts, watches; Deployments and Jobs get their pods, whose containers run as those of simulate.engine do, with logs and exec. What it does not model raises kind unsupported; docs/kubernetes.md has the list.
+---@param opts? ctz.simulate.cluster.opts
+---@return ctz.simulate.cluster
+function simulate.cluster(opts) end
 
 ---@class ctz.simulate.engine.opts
 ---@field images? table  what is there: {"app:1", ["web:2"]={command={"serve"}, ports={80}}}
@@ -15,6 +26,31 @@ local simulate = {}
 ---@param opts? ctz.simulate.engine.opts
 ---@return ctz.simulate.engine
 function simulate.engine(opts) end
+
+---@class ctz.simulate.cluster
+local cluster = {}
+
+---What was asked of it, in order: {op=, method=, path=, query=, body=, status=}; op is the public name ("kubernetes.apply").
+---@param pattern? string  only what is so called: a pattern for op
+---@return table[]
+function cluster:calls(pattern) end
+
+---Ends cluster:use().
+---@return true
+function cluster:close() end
+
+---The server keeps nothing of what happened before now: watches and lists that were begun are told 410 and begin again, as after five minutes in a real cluster.
+---@return true
+function cluster:forget() end
+
+---Time passes, at once: for containers that sleep, deadlines, pods that are to end.
+---@param seconds ctz.seconds
+---@return true
+function cluster:skip(seconds) end
+
+---From now on every kubernetes.connect is to this cluster: for recipes that connect by themselves. It ends with cluster:close(), or with the block of local cluster <close> = ...:use().
+---@return cluster
+function cluster:use() end
 
 ---@class ctz.simulate.engine
 local engine = {}

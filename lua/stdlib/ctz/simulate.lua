@@ -1,4 +1,4 @@
--- simulate: Docker engines in memory, for tests of recipes without Docker.
+-- simulate: Docker engines and Kubernetes clusters in memory, for tests of recipes without them.
 -- SPDX-License-Identifier: MIT
 local check = require("ctz.options").check
 local new_error = require("ctz.core.task").error
@@ -12,7 +12,7 @@ local setmetatable, tostring, type = setmetatable, tostring, type
 local simulate = {}
 
 local function usage(text, ...)
-  error(new_error { kind = "usage", op = "simulate.engine", message = text:format(...) }, 0)
+  error(new_error { kind = "usage", op = "simulate", message = text:format(...) }, 0)
 end
 
 local OPTIONS <const> = { api = "string", images = "table", programs = "table", registry = "table" }
@@ -213,6 +213,102 @@ end
 --- @example engine:skip(3601) assert(job:wait() == 0)
 function METHODS:skip(seconds)
   self.state.kernel:skip(seconds)
+  return true
+end
+
+-- --- clusters ----------------------------------------------------------------------------------
+
+local CLUSTER <const> = { images = "table", nodes = "count", programs = "table", registry = "table" }
+
+local Cluster = { __name = "ctz.simulate.cluster" }
+
+local CLUSTER_METHODS <const> = {}
+
+Cluster.__index = function(self, name)
+  if name == "kubernetes" then
+    self.kubernetes = require("ctz.kubernetes.simulate").new_client(self.state, {})
+    return rawget(self, "kubernetes")
+  end
+  return CLUSTER_METHODS[name]
+end
+
+--- ctz.simulate.cluster(opts?) -> ctz.simulate.cluster
+--- A Kubernetes cluster in memory. cluster.kubernetes is a client of it, as ctz.kubernetes.connect gives
+--- one: objects of all kinds, apply with owners of fields, conflicts, watches; Deployments and Jobs get their
+--- pods, whose containers run as those of simulate.engine do, with logs and exec. What it does not model
+--- raises kind unsupported; docs/kubernetes.md has the list.
+--- @param opts.images? table  as of simulate.engine: what is on the nodes
+--- @param opts.registry? table  what can be pulled; default: everything but names that end in .invalid
+--- @param opts.programs? table<string, function>  in every image
+--- @param opts.nodes? integer  default 1
+--- @error usage an option is wrong
+--- @return ctz.simulate.cluster
+--- @example local cluster = require("ctz.simulate").cluster{registry={"app:1"}}
+--- @example local k = cluster.kubernetes
+--- @example k:apply(ctz.k8s.deployment{name="web", image="app:1", replicas=2})
+--- @example assert(k:rollout("deployment/web"):status().status.availableReplicas == 2)
+function simulate.cluster(opts)
+  opts = check("simulate.cluster", opts, CLUSTER)
+  check_images("images", opts.images)
+  check_images("registry", opts.registry)
+  check_programs("programs", opts.programs)
+  local state = require("ctz.kubernetes.simulate").new_cluster(opts)
+  return setmetatable({ settings = opts, state = state }, Cluster)
+end
+
+local function cluster_stand_in()
+  return require "ctz.kubernetes.simulate.stand_in"
+end
+
+--- cluster:use() -> cluster
+--- From now on every kubernetes.connect is to this cluster: for recipes that connect by themselves. It ends
+--- with cluster:close(), or with the block of local cluster <close> = ...:use().
+--- @example local cluster <close> = require("ctz.simulate").cluster():use()
+--- @example assert(ctz.k8s.connect():get("namespace/default").status.phase == "Active")
+function CLUSTER_METHODS:use()
+  cluster_stand_in().put(self.state)
+  return self
+end
+
+--- cluster:close() -> true
+--- Ends cluster:use().
+--- @example assert(require("ctz.simulate").cluster():close())
+function CLUSTER_METHODS:close()
+  if cluster_stand_in().current() == self.state then
+    cluster_stand_in().put(nil)
+  end
+  return true
+end
+
+Cluster.__close = CLUSTER_METHODS.close
+
+--- cluster:calls(pattern?) -> table[]
+--- What was asked of it, in order: {op=, method=, path=, query=, body=, status=}; op is the public name
+--- ("kubernetes.apply").
+--- @param pattern? string  only what is so called: a pattern for op
+--- @return table[]
+--- @example local cluster = require("ctz.simulate").cluster()
+--- @example cluster.kubernetes:get "namespace/default"
+--- @example local calls = cluster:calls "get$" -- what kinds there are is asked for first
+--- @example assert(calls[#calls].path == "/api/v1/namespaces/default")
+CLUSTER_METHODS.calls = METHODS.calls
+
+--- cluster:skip(seconds) -> true
+--- Time passes, at once: for containers that sleep, deadlines, pods that are to end.
+--- @param seconds ctz.seconds
+--- @example assert(require("ctz.simulate").cluster():skip(3600))
+function CLUSTER_METHODS:skip(seconds)
+  self.state.kernel:skip(seconds)
+  return true
+end
+
+--- cluster:forget() -> true
+--- The server keeps nothing of what happened before now: watches and lists that were begun are told 410 and
+--- begin again, as after five minutes in a real cluster.
+--- @example assert(require("ctz.simulate").cluster():forget())
+function CLUSTER_METHODS:forget()
+  self.state:forget()
+  self.state.kernel:changed()
   return true
 end
 

@@ -1,39 +1,38 @@
 -- kubernetes/client.lua: requests to the API server of one cluster: who asks, how often, its errors.
 -- SPDX-License-Identifier: MIT
+local again = require "ctz.kubernetes.again"
 local core = require "ctz.core.http"
 local failure = require "ctz.kubernetes.failure"
 local host_core = require "ctz.core.host"
 local json = require "ctz.json"
 local paces = require "ctz.kubernetes.pace"
+local plain = require "ctz.kubernetes.plain"
 local task = require "ctz.core.task"
 
 local error, ipairs, next, pairs, pcall, require = error, ipairs, next, pairs, pcall, require
 local rawget, setmetatable, tonumber, tostring, type = rawget, setmetatable, tonumber, tostring, type
 local concat, sort = table.concat, table.sort
+local escape = core.escape
 
 local DRY_RUN <const> = host_core.mode().dry_run
 local ANSWER_S <const> = 60 -- for an answer that is no stream
-local PATIENCE_S <const> = 30 -- with a server that answered before and is away: it restarts
+local PATIENCE_S <const> = 30 -- with a server that answered before and is away: it restarts (again.lua)
 local TRIES <const> = 8
 local ERROR_BYTES <const> = 65536
 local BIG <const> = { big = "float" } -- what the server prints beyond 64 bits was a float
 
 -- Methods of the client and the files that have them, loaded when first called.
 local METHODS <const> = {
-  api_resources = "discovery", apply = "apply", attach = "exec", can_i = "access", copy_in = "copy", copy_out = "copy",
-  create = "objects", delete = "objects", delete_all = "objects", diff = "diff", each = "objects", events = "events",
-  exec = "exec", get = "objects", list = "objects", logs = "logs", metrics = "metrics", patch = "objects",
-  port_forward = "forward", replace = "objects", rollout = "rollout", scale = "objects", top = "metrics",
-  version = "discovery", wait = "wait", watch = "watch",
+  api_resources = "discovery", apply = "apply", apply_manifest = "mission", attach = "exec", can_i = "access",
+  copy_in = "copy", copy_out = "copy", cordon = "nodes", create = "objects", create_deployment = "mission",
+  create_service = "mission", delete = "deleting", delete_all = "deleting", diff = "diff", drain = "nodes",
+  each = "collection", elect = "elect", events = "events", exec = "exec", explain = "explain", get = "objects",
+  informer = "informer", list = "collection", logs = "logs", metrics = "metrics", patch = "objects",
+  port_forward = "forward", replace = "objects", rollout = "rollout", scale = "objects", scale_deployment = "mission",
+  status = "orchestrate", top = "metrics", uncordon = "nodes", version = "discovery", wait = "wait", watch = "watch",
 }
 
 -- --- queries -----------------------------------------------------------------------------------
-
-local function escape(text)
-  return (text:gsub("[^%w%-._~]", function(byte)
-    return ("%%%02X"):format(byte:byte())
-  end))
-end
 
 -- {command = {"a", "b"}} is one field for each.
 local function query_of(fields)
@@ -68,7 +67,8 @@ local Client = {
   end,
 }
 
-function Client.__index(_, name)
+-- A method by its name, from the file that has it; nil: there is none.
+local function method_of(name)
   local method = rawget(Client, name)
   local file = not method and METHODS[name]
   if file then
@@ -76,6 +76,10 @@ function Client.__index(_, name)
     Client[name] = method
   end
   return method
+end
+
+function Client.__index(_, name)
+  return method_of(name)
 end
 
 local function set_impersonation(headers, who)
@@ -92,6 +96,14 @@ local function is_dry(method, opts)
   return DRY_RUN and method ~= "GET" and not opts.reads
 end
 
+local function dry_delete(options)
+  local copy = { dryRun = { "All" } }
+  for name, value in pairs(options) do
+    copy[name] = copy[name] or value
+  end
+  return json.encode(plain(copy))
+end
+
 -- The options of ctz.http; fresh: credentials that were refused are not used again.
 local function http_options(self, method, opts, fresh)
   local cluster = self.cluster
@@ -101,7 +113,10 @@ local function http_options(self, method, opts, fresh)
   end
   local body = opts.body
   if opts.json ~= nil then
-    body = json.encode(opts.json)
+    body = json.encode(plain(opts.json))
+    if method == "DELETE" and is_dry(method, opts) then -- of what has a body the server does not read the query
+      body = dry_delete(opts.json)
+    end
   end
   if body then
     headers["Content-Type"] = opts.content_type or "application/json"
@@ -123,6 +138,7 @@ local function http_options(self, method, opts, fresh)
     grant = (opts.reads or method == "GET" or is_dry(method, opts)) and self.reading or self.changing,
     timeout = opts.timeout,
     redirects = 0,
+    once = method ~= "GET", -- again.lua decides
     check = false,
     compressed = not opts.is_stream and not cluster.disable_compression and self.is_far or false,
   }
@@ -151,10 +167,10 @@ local function is_repeatable(method, status, retry_after)
     or (method == "GET") and (status == 500 or status == 502 or status == 503 or status == 504)
 end
 
--- Nobody listens, or a GET broke off: the server restarts, if it was there before.
-local function is_worth_a_wait(self, method, err)
-  return self.answered and type(err) == "table" and err.kind == "unreachable"
-    and (method == "GET" or err.code == "ECONNREFUSED")
+-- Credentials that may be old: what the server, or its side of TLS, refuses is tried once more with fresh ones.
+local function is_refused(self, answer)
+  return self.cluster.authorize ~= nil and type(answer) == "table" and (answer.status == 401
+    or answer.kind == "auth" and answer.status == nil and not (answer.op or ""):find "^kubernetes%.")
 end
 
 -- Waits before the next try; false when no more is made.
@@ -171,7 +187,13 @@ end
 
 local function ask(self, method, url, opts, fresh)
   local permit <close> = self.pace:enter() -- luacheck: ignore 211
-  return core.request(url, http_options(self, method, opts, fresh))
+  local ok, answer = pcall(core.request, url, http_options(self, method, opts, fresh))
+  if ok then
+    return answer
+  elseif type(answer) == "table" and answer.code == "REASON_CUT" then
+    return { status = answer.status, headers = {}, body = "" }
+  end
+  error(answer, 0)
 end
 
 -- One request with its repetitions -> the answer of HTTP.
@@ -181,17 +203,19 @@ local function exchange(self, method, path, opts)
   while true do
     try = try + 1
     local done, answer = pcall(ask, self, method, url, opts, fresh)
-    if not done then
+    if not fresh and is_refused(self, answer) then
+      fresh = true
+    elseif not done then
       gone_at = gone_at or self.monotonic()
-      if not is_worth_a_wait(self, method, answer) or not pause(self, try, nil, gone_at + PATIENCE_S) then
-        error(failure.of_transport(answer, opts, self.cluster), 0)
+      self.answered = self.answered or type(answer) == "table" and answer.code == "BODY_CUT"
+      if not self.answered or opts.retry == false or not again.may_repeat(method, opts, answer)
+        or not pause(self, try, nil, gone_at + PATIENCE_S) then
+        error(failure.of_transport(answer, opts, self.cluster, again.hint(method, opts, answer)), 0)
       end
     else
       self.answered, gone_at = true, nil
       local retry_after = seconds_of(answer.headers["retry-after"])
-      if answer.status == 401 and self.cluster.authorize and not fresh then
-        fresh = true
-      elseif is_repeatable(method, answer.status, retry_after) and opts.retry ~= false then
+      if is_repeatable(method, answer.status, retry_after) and opts.retry ~= false then
         if answer.status == 429 and retry_after then
           self.pace:slow_down(retry_after)
         end
@@ -211,15 +235,21 @@ end
 
 local function decode(self, answer, opts)
   local body = answer.body
-  if body == "" or opts.raw then
+  local function refuse(reason)
+    failure.fail("protocol", opts.op, ("the API server of %s: its answer is no JSON: %s"):format(self.cluster.shown,
+      reason), { target = opts.target })
+  end
+  if opts.items then
+    answer.body = nil -- the listing lets it go when it is read
+    return require("ctz.kubernetes.listing").open(body, refuse)
+  elseif body == "" or opts.raw then
     return opts.raw and body or nil
   elseif not (answer.headers["content-type"] or ""):find("json", 1, true) then
     return body
   end
   local ok, value = pcall(json.decode, body, BIG)
   if not ok then
-    failure.fail("protocol", opts.op, ("the API server of %s: its answer is no JSON: %s"):format(self.cluster.shown,
-      value.message), { target = opts.target })
+    refuse(value.message)
   end
   return value
 end
@@ -227,7 +257,8 @@ end
 -- client:call(method, path, opts) -> value, status, headers: the decoded answer, nil when it has no
 -- body. opts: op, target (for errors), query, json | body, content_type, accept, headers, timeout,
 -- ok = {[404] = true}, raw = true: the body as it is, reads = true: it changes nothing whatever its
--- method, retry = false: never sent twice, plan: what a dry run says that it would do.
+-- method, retry = false: never sent twice, plan: what a dry run says that it would do, items = true: the
+-- answer is a list, for listing.of.
 function Client:call(method, path, opts)
   opts.timeout = opts.timeout or self.timeout
   local answer, tries = exchange(self, method, path, opts)
@@ -269,17 +300,19 @@ local function open(self, method, path, opts, begin, is_open)
       end
       return http[begin](url, options)
     end)
-    if not done then
+    local is_last = attempt == 2 or not is_refused(self, stream)
+    if not done and is_last then
       error(failure.of_transport(stream, opts, self.cluster), 0)
-    end
-    self.answered = true
-    if is_open(stream) then
-      return stream
-    end
-    local answer = { status = stream.status, headers = stream.headers, body = stream.body or read_all(stream) }
-    stream:close()
-    if answer.status ~= 401 or not self.cluster.authorize or attempt == 2 then
-      error(failure.of_answer(answer, opts, { retry_after = seconds_of(answer.headers["retry-after"]) }), 0)
+    elseif done then
+      self.answered = true
+      if is_open(stream) then
+        return stream
+      end
+      local answer = { status = stream.status, headers = stream.headers, body = stream.body or read_all(stream) }
+      stream:close()
+      if is_last then
+        error(failure.of_answer(answer, opts, { retry_after = seconds_of(answer.headers["retry-after"]) }), 0)
+      end
     end
   end
 end
@@ -345,4 +378,4 @@ local function new(cluster, opts)
   }, Client)
 end
 
-return { new = new, escape = escape, dry_run = DRY_RUN }
+return { new = new, escape = escape, dry_run = DRY_RUN, method = method_of }

@@ -5,6 +5,7 @@
 -- kubectl cp; a single file goes through sh and cat where there is no tar.
 local check = require("ctz.options").check
 local context = require "ctz.core.context"
+local copy_path = require "ctz.copy_path"
 local failure = require "ctz.kubernetes.failure"
 local fs = require "ctz.fs"
 
@@ -13,34 +14,6 @@ local concat, random = table.concat, math.random
 
 local PIECE_BYTES <const> = 1 << 17
 local OPTIONS <const> = { namespace = "string", container = "string", method = "string", timeout = "seconds" }
-
--- --- paths -------------------------------------------------------------------------------------
-
-local function check_inside(op, path)
-  if type(path) ~= "string" or path:sub(1, 1) ~= "/" or path:find("\0", 1, true) then
-    failure.usage(op, "%s is no path in a container: it begins with a slash",
-      type(path) == "string" and path or type(path))
-  end
-end
-
--- "/a/b/" -> "/a/b", says that it is a folder, means what is in it ("/a/b/.")
-local function trim(path)
-  local before = path:match "^(.*)/%.$"
-  if before then
-    return before ~= "" and before or "/", true, true
-  end
-  local bare = path:gsub("/+$", "")
-  return bare ~= "" and bare or "/", bare ~= path, false
-end
-
-local function last_name(path)
-  return path:match "([^/]+)$" or "/"
-end
-
-local function folder_of(path)
-  local folder = path:match "^(.*)/[^/]*$"
-  return folder ~= "" and folder or "/"
-end
 
 local function options_of(op, opts)
   opts = check(op, opts, OPTIONS)
@@ -118,11 +91,11 @@ end
 
 -- What goes where: the folder there that takes it, and its name in it (nil: its content goes there).
 local function place_there(self, source, path, from)
-  local own, _, only_content = trim(source)
-  local wanted, says_folder = trim(path)
+  local own, _, only_content = copy_path.trim(source)
+  local wanted, says_folder = copy_path.trim(path)
   local there = kind_there(self, wanted)
   if there == "directory" or there == "none" and says_folder then
-    return wanted, not only_content and last_name(own) or nil
+    return wanted, not only_content and copy_path.last_name(own) or nil
   elseif there == "file" and from.type == "directory" then
     failure.fail("conflict", self.op, ("%s: %s is a file"):format(self.shown, wanted), { target = self.shown })
   elseif says_folder and from.type ~= "directory" then
@@ -130,7 +103,7 @@ local function place_there(self, source, path, from)
       target = self.shown,
     })
   end
-  return folder_of(wanted), last_name(wanted)
+  return copy_path.folder_of(wanted), copy_path.last_name(wanted)
 end
 
 local function unpack_there(self, folder, pieces)
@@ -180,7 +153,7 @@ local copy = {}
 function copy.copy_in(client, target, source, path, opts)
   local op <const> = "kubernetes.copy_in"
   opts = options_of(op, opts)
-  check_inside(op, path)
+  copy_path.check_inside(op, path)
   local pods_of = require "ctz.kubernetes.pods"
   local shown = pods_of.shown(pods_of.read(op, target, opts, client))
   local self = { client = client, target = target, opts = opts, op = op, shown = shown }
@@ -189,10 +162,10 @@ function copy.copy_in(client, target, source, path, opts)
   elseif client:plans("copy %s to %s:%s", type(source) == "string" and source or "a tar stream", shown, path) then
     return { method = "tar", planned = true }
   elseif type(source) == "function" then
-    unpack_there(self, (trim(path)), source)
+    unpack_there(self, (copy_path.trim(path)), source)
     return { method = "tar" }
   end
-  local own = trim(source)
+  local own = copy_path.trim(source)
   local from = fs.stat(own)
   if not from then
     failure.fail("not_found", op, own .. ": no such file or folder", { target = own })
@@ -229,7 +202,7 @@ end
 
 local function tar_out(self, source, here, is_file)
   local writer <close> = context.extract(here, { file = is_file, strip = not is_file and 1 or nil, keep_owner = false })
-  local command = { "tar", "-cf", "-", "-C", folder_of(source), "--", last_name(source) }
+  local command = { "tar", "-cf", "-", "-C", copy_path.folder_of(source), "--", copy_path.last_name(source) }
   local broken
   local code, result = stream_out(self, command, function(bytes)
     if not broken then
@@ -295,14 +268,14 @@ end
 function copy.copy_out(client, target, path, to, opts)
   local op <const> = "kubernetes.copy_out"
   opts = options_of(op, opts)
-  check_inside(op, path)
+  copy_path.check_inside(op, path)
   if type(to) ~= "string" or to == "" then
     failure.usage(op, "bad argument 'to' to '%s': expected a path, got %s", op, type(to))
   end
   local pods_of = require "ctz.kubernetes.pods"
   local shown = pods_of.shown(pods_of.read(op, target, opts, client))
   local self = { client = client, target = target, opts = opts, op = op, shown = shown }
-  local source, _, only_content = trim(path)
+  local source, _, only_content = copy_path.trim(path)
   if client:plans("copy %s:%s to %s", shown, path, to) then
     return { path = to, method = "tar", planned = true }
   end
@@ -312,7 +285,7 @@ function copy.copy_out(client, target, path, to, opts)
   end
   local with_tar = has_tar(self)
   local is_file = there ~= "directory"
-  local wanted, says_folder = trim(to)
+  local wanted, says_folder = copy_path.trim(to)
   local here = fs.stat(wanted)
   local is_here = here and here.type == "directory"
   if not is_file and not with_tar then
@@ -320,7 +293,7 @@ function copy.copy_out(client, target, path, to, opts)
   elseif is_file and says_folder and not is_here or not is_file and here and not is_here then
     failure.fail("conflict", op, wanted .. " is no folder", { target = wanted })
   end
-  local place = is_here and not only_content and wanted .. "/" .. last_name(source) or wanted
+  local place = is_here and not only_content and wanted .. "/" .. copy_path.last_name(source) or wanted
   if with_tar then
     tar_out(self, source, place, is_file)
   else

@@ -160,6 +160,7 @@ end
 
 -- --- the copy on the disk ----------------------------------------------------------------------
 
+-- cache_file(client) -> the path of the copy, false when there is no folder for it
 local function file_of(client)
   if client.cache_file == nil then
     local ok, folder = pcall(function()
@@ -375,4 +376,4 @@ local function version(client)
 end
 
 return { find = find, of = of, path = path, forget = forget, known = known, api_resources = api_resources,
-  version = version }
+  version = version, cache_file = file_of }

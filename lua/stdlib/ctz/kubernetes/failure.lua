@@ -1,6 +1,7 @@
 -- kubernetes/failure.lua: what an API server refuses, and what goes wrong on the way, as ctz.error.
 -- SPDX-License-Identifier: MIT
 -- Source: k8s.io/apimachinery, pkg/apis/meta/v1/types.go (Status, StatusReason, StatusDetails).
+local again = require "ctz.kubernetes.again"
 local clean = require("ctz.core.ui").clean
 local json = require "ctz.json"
 local new_error = require("ctz.core.task").error
@@ -38,6 +39,8 @@ local meanings <const> = {
   { "exceeded quota", "denied", "client:list \"resourcequotas\" shows what is used" },
   { "admission webhook", "denied" },
   { "ValidatingAdmissionPolicy", "denied" },
+  { "field is immutable", "usage", "such a field stays: client:delete(..., {wait=true}), and make it anew" },
+  { "field not declared in schema", "usage", "client:explain tells which fields a kind has" }, -- it answers 500
 }
 
 local function cut(text)
@@ -146,25 +149,26 @@ local transport_hints <const> = {
   ECONNREFUSED = "is the API server running? `server` of the kubeconfig says where it is",
 }
 
--- What HTTP raised. Cancels, and what --allow and --dry-run refuse, go on as they are.
-local function of_transport(err, context, cluster)
+-- What HTTP raised. Cancels, and what --allow and --dry-run refuse, go on as they are. hint: of a write that may have
+-- been done before it broke off.
+local function of_transport(err, context, cluster, hint)
   if type(err) ~= "table" or not err.kind or err.kind == "cancelled" or err.kind == "denied" and not err.code
     or err.kind == "unsupported" or err.op and err.op:find "^kubernetes%." then
     return err
   end
   local words = err.message:gsub("^%u+ https?%S+: ", "")
-  local broke_off = err.kind == "protocol" and words:find("truncated", 1, true) ~= nil
+  local broke_off = again.is_cut(err)
   local made = new_error {
     kind = broke_off and "unreachable" or err.kind,
     op = context.op,
     message = ("the API server of %s (%s): %s"):format(cluster.shown, cluster.server, words),
-    hint = transport_hints[err.code] or err.hint,
+    hint = hint or transport_hints[err.code] or err.hint,
     target = context.target or cluster.server,
     code = err.code,
-    retryable = broke_off or err.retryable,
+    retryable = not hint and (broke_off or err.retryable),
     attempts = context.attempts,
   }
-  made.broke_off = broke_off or nil
+  made.broke_off = hint and broke_off or nil
   return made
 end
 

@@ -7,7 +7,7 @@ local rawset, require, setmetatable = rawset, require, setmetatable
 -- Functions of the module, and the files that have them: loaded when first named.
 local FUNCTIONS <const> = {
   configmap = "builders", cronjob = "builders", deployment = "builders", ingress = "builders", job = "builders",
-  quantity = "quantity", secret = "builders", selector = "selector", service = "builders",
+  orchestrate = "orchestrate", quantity = "quantity", secret = "builders", selector = "selector", service = "builders",
 }
 
 local CONNECT <const> = {
@@ -21,7 +21,8 @@ local kubernetes = {}
 --- ctz.kubernetes.connect(opts?) -> ctz.kubernetes.Client
 --- A cluster to work with, the one that kubectl would use: the files of KUBECONFIG, else ~/.kube/config,
 --- else the pod that this runs in. Of several files the first that says something counts. Nothing is
---- sent yet, no credential plugin is run. `ctz.k8s` is the same module.
+--- sent yet, no credential plugin is run. Under --simulate it is a cluster in memory, one for each context,
+--- and no kubeconfig is read. `ctz.k8s` is the same module.
 --- @async
 --- @param opts.kubeconfig? string|string[]  file, or files in the order of KUBECONFIG
 --- @param opts.context? string  default: current-context
@@ -43,6 +44,10 @@ local kubernetes = {}
 --- Api: client-go, tools/clientcmd
 function kubernetes.connect(opts)
   opts = check("kubernetes.connect", opts, CONNECT)
+  local simulated = require("ctz.kubernetes.simulate.stand_in").client(opts)
+  if simulated then
+    return simulated
+  end
   local cluster = require("ctz.kubernetes.kubeconfig").load(opts)
   return require("ctz.kubernetes.client").new(cluster, opts)
 end

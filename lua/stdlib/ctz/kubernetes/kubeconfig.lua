@@ -276,6 +276,8 @@ local function identify(cluster, entry, fields)
     cluster.authorize = require("ctz.kubernetes.auth.oidc").authorizer(fields["auth-provider"], {
       name = entry.name, file = entry.file, place = place(entry.file, "auth-provider:"),
     })
+  elseif cert and not (fields["client-certificate-data"] or fields["client-key-data"]) then
+    cluster.authorize = require("ctz.kubernetes.auth.certificate").authorizer(cert, key)
   end
 end
 

@@ -1,19 +1,23 @@
 -- kubernetes/logs.lua: what the containers of a pod, a workload or a selector have written, merged.
 -- SPDX-License-Identifier: MIT
 -- Source: Kubernetes API v1, pods/log; kubectl, pkg/cmd/logs.
+local again = require "ctz.kubernetes.again"
 local channels = require "ctz.core.channel"
 local check = require("ctz.options").check
+local failure = require "ctz.kubernetes.failure"
 local pods_of = require "ctz.kubernetes.pods"
 local task = require "ctz.core.task"
 local time = require "ctz.time"
 local units = require "ctz.units"
 
 local error, ipairs, next, pcall, setmetatable, tonumber = error, ipairs, next, pcall, setmetatable, tonumber
-local huge, type = math.huge, type
+local huge, min, type = math.huge, math.min, type
 
 local OP <const> = "kubernetes.logs"
 local WAITING_LINES <const> = 64 -- of all followed containers, taken by nobody yet
+local NO_LIFE_HINT <const> = "it was not started again: without previous=true these are its lines"
 local LOOK_S <const> = 1 -- between two looks for new pods and restarted containers
+local PATIENCE_S <const> = 60 -- with a server that is away while a log is followed
 
 -- --- one container -----------------------------------------------------------------------------
 
@@ -23,6 +27,7 @@ local function open(self, source, since)
   return self.client:stream("GET", pods_of.path(source.namespace, source.pod, "/log"), {
     op = OP,
     target = ("pod/%s in namespace %s (container %s)"):format(source.pod, source.namespace, source.container),
+    hint = opts.previous and not source.had_life and NO_LIFE_HINT or nil,
     accept = "*/*",
     timeout = opts.timeout,
     query = {
@@ -116,6 +121,7 @@ local function follow_one(self, source)
   local key = source.key
   local last = self.seen[key]
   local stream <close> = open(self, source, last)
+  source.gone_at = huge
   for line in stream:lines() do
     local entry, stamp = entry_of(self, source, line)
     if not (last and stamp and stamp <= last) then
@@ -129,12 +135,29 @@ local function is_gone(err)
   return type(err) == "table" and (err.kind == "not_found" or err.kind == "usage")
 end
 
+-- A log that breaks off goes on behind its last line, which its time tells: the server restarts.
+local function follow_on(self, source)
+  while true do
+    local ok, err = pcall(follow_one, self, source)
+    if ok then
+      return
+    elseif type(err) ~= "table" or err.kind ~= "unreachable" and not again.is_cut(err) or not source.gone_at then
+      error(err, 0)
+    end
+    source.gone_at = min(source.gone_at, time.monotonic())
+    if time.monotonic() - source.gone_at > PATIENCE_S then
+      error(err, 0)
+    end
+    task.sleep(LOOK_S)
+  end
+end
+
 -- A pod of a workload may be deleted under its log: others go on.
 local function follow(self, source)
   self.running[source.key] = source.instance
   self.count = self.count + 1
   task.spawn(function()
-    local ok, err = pcall(follow_one, self, source)
+    local ok, err = pcall(follow_on, self, source)
     self.count = self.count - 1
     if not ok and type(err) == "table" and err.kind == "cancelled" then
       error(err, 0)
@@ -146,27 +169,24 @@ local function follow(self, source)
   end, { background = true })
 end
 
-local function statuses(pod)
-  local list = {}
-  for _, field in ipairs { "containerStatuses", "initContainerStatuses", "ephemeralContainerStatuses" } do
-    for _, status in ipairs(pods_of.is_given(pod.status[field]) and pod.status[field] or {}) do
-      list[status.name] = status
-    end
-  end
-  return list
+local function had_life(status)
+  local last = status and pods_of.is_given(status.lastState) and status.lastState or {}
+  return pods_of.is_given(last.terminated)
 end
 
--- {pod, namespace, container, key, instance}: instance is nil while it has not begun.
+-- {pod, namespace, container, key, instance, had_life}: instance is nil while it has not begun; had_life: it has
+-- been started again.
 local function sources_of(self, pod)
   local names = self.opts.all_containers and pods_of.container_names(pod)
     or { pods_of.container(OP, pod, self.opts.container) }
-  local known, list = statuses(pod), {}
+  local known, list = pods_of.statuses(pod), {}
   for i, name in ipairs(names) do
     local status = known[name]
     local id = status and status.containerID
     list[i] = {
       pod = pod.metadata.name, namespace = pod.metadata.namespace, container = name,
       key = pod.metadata.uid .. "/" .. name, instance = type(id) == "string" and id ~= "" and id or nil,
+      had_life = had_life(status),
     }
   end
   return list
@@ -248,13 +268,14 @@ end
 --- {pod=, container=, text=, time=}, time in seconds since 1970. What is there already comes in the order
 --- of its times over all pods and containers; with follow=true lines come as they arrive. Following a
 --- workload or a selector goes on with pods that are made later and containers that start again, until
---- break; following one pod ends with its container. The server waits while nobody takes lines.
+--- break; following one pod ends with its container. A followed log goes on behind its last line when the
+--- server restarts. The server waits while nobody takes lines.
 --- @async
 --- @param target string|table  "pod-name", "deployment/web", an object, {selector="app=web"}
 --- @param opts.follow? boolean
 --- @param opts.container? string  default: as annotated, else the first
 --- @param opts.all_containers? boolean
---- @param opts.previous? boolean  of the container before its last restart
+--- @param opts.previous? boolean  of the container before its last restart; of a workload those that had one
 --- @param opts.since? string|number  a time, or how long ago ("10m")
 --- @param opts.tail? integer  only so many last lines of each container
 --- @param opts.timestamps? boolean  the time stands before the text
@@ -262,7 +283,7 @@ end
 --- @param opts.namespace? string
 --- @param opts.timeout? ctz.seconds  until each log begins
 --- @error not_found there is no such pod or container
---- @error usage the container has not begun, or had no run before
+--- @error usage the container has not begun, or with previous=true was not started again
 --- @example local _, err = ctz.try(ctz.kubernetes.connect, {kubeconfig="none.yaml"})
 --- @example assert(err:is "not_found")
 --- Api: Kubernetes API v1, GET /api/v1/namespaces/{ns}/pods/{name}/log
@@ -271,6 +292,9 @@ function logs.logs(client, target, opts)
     follow = "boolean", container = "string", all_containers = "boolean", previous = "boolean", since = "time",
     tail = "count", timestamps = "boolean", prefix = "boolean", namespace = "string", timeout = "seconds",
   })
+  if opts.follow and opts.previous then
+    failure.usage(OP, "bad argument 'opts' to '%s': what ended before writes nothing more: follow or previous", OP)
+  end
   local read = pods_of.read(OP, target, opts, client)
   local self = { client = client, opts = opts, read = read, since = since_of(opts.since) }
   local about = { op = OP, timeout = opts.timeout }
@@ -278,13 +302,16 @@ function logs.logs(client, target, opts)
   local sources = {}
   for _, pod in ipairs((pods_of.pods(client, read, about))) do
     for _, source in ipairs(sources_of(self, pod)) do
-      if source.instance or not self.selector then
+      if not self.selector or source.instance and (source.had_life or not opts.previous) then
         sources[#sources + 1] = source
       end
     end
   end
   if next(sources) == nil and not opts.follow then
     pods_of.one(client, read, about) -- raises when there are no pods at all
+    if opts.previous then
+      failure.usage(OP, "no container of %s has been started again", pods_of.shown(read))
+    end
   end
   return (opts.follow and begin_following or merge)(self, sources)
 end

@@ -10,6 +10,7 @@ local find, match, rep, sub = string.find, string.match, string.rep, string.sub
 local error, ipairs, next, pcall, require, type = error, ipairs, next, pcall, require, type
 local sort = table.sort
 
+local URL_S <const> = 60
 local BIG <const> = { big = "float" } -- as kubectl reads it: 1e+36
 
 local function usage(op, place, text, hint)
@@ -113,35 +114,46 @@ local function is_manifest_name(name)
   return find(name, "%.ya?ml$") or find(name, "%.json$")
 end
 
-local function add_folder(list, op, path)
-  local found = false
-  for _, name in ipairs(fs.list(path)) do
-    local file = (path:gsub("/+$", "")) .. "/" .. name
-    if is_manifest_name(name) and fs.stat(file).type == "file" then
-      found = true
-      add_text(list, op, fs.read(file), file)
-    end
-  end
-  if not found then
-    usage(op, path, "no *.yaml, *.yml or *.json in this folder", "folders inside it are not read")
-  end
-end
-
-local function add_path(list, op, path)
-  local facts = fs.stat(path)
-  if facts and facts.type == "directory" then
-    return add_folder(list, op, path)
-  end
+local function read_file(op, path)
   local ok, text = pcall(fs.read, path)
   if not ok then
     text.op = op
     error(text, 0)
   end
-  add_text(list, op, text, path)
+  return text
 end
 
-local function add_url(list, op, url)
-  local ok, answer = pcall(require("ctz.http").get, url)
+-- The manifests of a folder, and with `deep` of those in it (not of those that links name: they may go in
+-- circles): in the order of their paths. Returns how many there are.
+local function add_files(list, op, path, deep)
+  local count = 0
+  for _, name in ipairs(fs.list(path)) do
+    local file = (path:gsub("/+$", "")) .. "/" .. name
+    local facts = (deep or is_manifest_name(name)) and fs.stat(file)
+    if is_manifest_name(name) and (not facts or facts.type == "file") then -- a link to nothing is told
+      count = count + 1
+      add_text(list, op, read_file(op, file), file)
+    elseif deep and facts and facts.type == "directory" and fs.stat(file, { follow = false }).type == "directory" then
+      count = count + add_files(list, op, file, deep)
+    end
+  end
+  return count
+end
+
+local function add_path(list, op, path, deep)
+  local facts = fs.stat(path)
+  if facts and facts.type == "directory" then
+    if add_files(list, op, path, deep) == 0 then
+      usage(op, path, "no *.yaml, *.yml or *.json in this folder",
+        not deep and "folders inside it are read with recursive=true" or nil)
+    end
+    return
+  end
+  add_text(list, op, read_file(op, path), path)
+end
+
+local function add_url(list, op, url, seconds)
+  local ok, answer = pcall(require("ctz.http").get, url, { timeout = seconds or URL_S })
   if not ok then
     answer.op = op
     error(answer, 0)
@@ -154,21 +166,21 @@ local function is_yaml(text)
   return find(text, "\n", 1, true) or find(text, "^%s*{") or find(text, "^[%w-]+:%s") or find(text, "^%s*$")
 end
 
-function add(list, op, input, place)
+function add(list, op, input, place, opts)
   if type(input) == "string" then
     if match(input, "^https?://") and not find(input, "\n", 1, true) then
-      add_url(list, op, input)
+      add_url(list, op, input, opts.timeout)
     elseif is_yaml(input) then
       add_text(list, op, input, place or "manifest")
     else
-      add_path(list, op, input)
+      add_path(list, op, input, opts.recursive)
     end
   elseif type(input) == "table" and input ~= json.null then
     if #input == 0 and next(input) ~= nil then
       return add_object(list, op, input, place or "manifest")
     end
     for i, one in ipairs(input) do
-      add(list, op, one, ("%s[%d]"):format(place or "manifests", i))
+      add(list, op, one, ("%s[%d]"):format(place or "manifests", i), opts)
     end
   else
     usage(op, place or "manifests", ("expected an object, a text, a file, a folder, a URL or a list of them, got %s")
@@ -176,12 +188,13 @@ function add(list, op, input, place)
   end
 end
 
--- read(input, op) -> {{object=, place=}, ...}. input: an object, YAML or JSON text, a file, a folder
--- (not the folders in it), an http(s) URL, or a list of these. Lists of objects are flattened, empty
--- documents left out, keys that stand twice refused. place: "web.yaml:12" or "manifests[2]".
-local function read(input, op)
+-- read(input, op, opts?) -> {{object=, place=}, ...}. input: an object, YAML or JSON text, a file, a folder
+-- (with opts.recursive those in it, too), an http(s) URL, or a list of these. Lists of objects are flattened,
+-- empty documents left out, keys that stand twice refused. place: "web.yaml:12" or "manifests[2]".
+-- opts.timeout: of a URL.
+local function read(input, op, opts)
   local list = {}
-  add(list, op or "kubernetes.manifests", input)
+  add(list, op or "kubernetes.manifests", input, nil, opts or {})
   return list
 end
 

@@ -9,16 +9,10 @@ local concat, sort = table.concat, table.sort
 local PODS <const> = { po = true, pod = true, pods = true }
 local NAME_HINT <const> = '"pod-name", "deployment/web", an object, or {selector="app=web"}'
 
-local pods_of = {}
+local pods_of = { escape = require("ctz.core.http").escape }
 
 local function is_given(value)
   return value ~= nil and value ~= json.null
-end
-
-function pods_of.escape(text)
-  return (text:gsub("[^%w%-._~]", function(byte)
-    return ("%%%02X"):format(byte:byte())
-  end))
 end
 
 local function is_name(text)
@@ -151,12 +145,32 @@ function pods_of.one(client, read, opts)
   return best
 end
 
-local function names_of(pod)
-  local names = {}
+-- All containers of a pod, those that it runs first.
+function pods_of.containers(pod)
+  local list = {}
   for _, field in ipairs { "containers", "initContainers", "ephemeralContainers" } do
     for _, container in ipairs(is_given(pod.spec[field]) and pod.spec[field] or {}) do
-      names[#names + 1] = container.name
+      list[#list + 1] = container
     end
+  end
+  return list
+end
+
+-- Their states by their names.
+function pods_of.statuses(pod)
+  local by_name = {}
+  for _, field in ipairs { "containerStatuses", "initContainerStatuses", "ephemeralContainerStatuses" } do
+    for _, status in ipairs(is_given(pod.status[field]) and pod.status[field] or {}) do
+      by_name[status.name] = status
+    end
+  end
+  return by_name
+end
+
+local function names_of(pod)
+  local names = {}
+  for i, container in ipairs(pods_of.containers(pod)) do
+    names[i] = container.name
   end
   return names
 end

@@ -3,6 +3,7 @@
 -- Source: kubectl, pkg/polymorphichelpers (rollout_status.go, history.go, rollback.go, objectrestarter.go).
 local new_error = require("ctz.core.task").error
 local status = require "ctz.kubernetes.status"
+local stuck = require "ctz.kubernetes.stuck"
 local targets = require "ctz.kubernetes.targets"
 local task = require "ctz.core.task"
 local why = require "ctz.kubernetes.why"
@@ -15,7 +16,6 @@ local sort = table.sort
 local OP <const> = "kubernetes.rollout"
 local DEFAULT_S <const> = 600
 local LOOK_S <const> = 1 -- between two looks at pods that do not get ready
-local PATIENCE_S <const> = 5 -- a reason that stays so long is why it fails: the first pull may be tried again
 local REVISION <const> = "deployment.kubernetes.io/revision"
 local CAUSE <const> = "kubernetes.io/change-cause"
 local RESTARTED <const> = "kubectl.kubernetes.io/restartedAt"
@@ -87,14 +87,6 @@ local function newest_pods(self, workload)
   end or nil)
 end
 
-local function hopeless(reasons)
-  for _, one in ipairs(reasons) do
-    if one.hopeless then
-      return one
-    end
-  end
-end
-
 local function failure(self, workload, pods, reasons, text)
   local events = why.events(self.client, workload, pods)
   local told = why.text(reasons, events)
@@ -109,7 +101,7 @@ end
 
 -- Ends when it is ready, or when what keeps it from that has stayed for a while.
 local function follow(self, opts)
-  local last, stuck_since = nil, nil
+  local last, stuck_on = nil, stuck.watch()
   while true do
     local workload = get(self)
     local state, text = status.of(workload)
@@ -123,11 +115,10 @@ local function follow(self, opts)
     end
     local pods = newest_pods(self, workload)
     local reasons = why.of(self.client, workload, pods)
-    local reason = hopeless(reasons)
-    stuck_since = reason and (stuck_since or self.now()) or nil
+    local reason = stuck_on(workload, reasons)
     if state == "failed" then
       failure(self, workload, pods, reasons, text)
-    elseif reason and self.now() - stuck_since >= PATIENCE_S then
+    elseif reason then
       failure(self, workload, pods, reasons, reason.reason)
     end
     task.sleep(LOOK_S)
@@ -288,7 +279,7 @@ function rollout.rollout(client, ...)
     fail("usage", "%s has no rollout; a deployment, a statefulset or a daemonset has one", target.shown)
   end
   return setmetatable({
-    client = client, kind = kind, path = target:path(), shown = target.shown, now = require("ctz.time").monotonic,
+    client = client, kind = kind, path = target:path(), shown = target.shown,
   }, Rollout)
 end
 

@@ -188,6 +188,8 @@ local KINDS <const> = {
   ["/ReplicationController"] = replica_set,
 }
 
+local HAS_CONTROLLER <const> = { [deployment] = true, [stateful_set] = true, [daemon_set] = true, [replica_set] = true }
+
 -- status.of(object) -> "ready" | "progressing" | "failed", text: why it is not ready
 function status.of(object)
   local meta = object.metadata
@@ -200,7 +202,7 @@ function status.of(object)
   end
   local group = object.apiVersion:match "^(.*)/" or ""
   local of_kind = KINDS[group .. "/" .. object.kind]
-  if of_kind == deployment and not observed then
+  if HAS_CONTROLLER[of_kind] and not observed then
     return progressing "its controller has not seen it yet"
   end
   return (of_kind or other)(object)

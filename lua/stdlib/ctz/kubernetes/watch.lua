@@ -6,21 +6,27 @@
 -- that ends goes on from the last version seen, which bookmarks keep fresh. When the server has
 -- forgotten that version (410), all is listed again and compared with what is known, so that what
 -- happened in between is told: also what was deleted. A peer that is silently gone is noticed by TCP
--- itself within a minute (host/http/transfer.c), so an idle watch wakes up for bookmarks only.
+-- itself within a minute (host/http/transfer.c), so an idle watch wakes up for bookmarks only. A server
+-- that hangs while its kernel still answers is noticed when its bookmarks, or the end of the watch, fail
+-- to come.
 local check = require("ctz.options").check
 local json = require "ctz.json"
+local listings = require "ctz.kubernetes.listing"
 local log = require "ctz.log"
 local new_error = require("ctz.core.task").error
 local targets = require "ctz.kubernetes.targets"
 local task = require "ctz.core.task"
 
-local error, ipairs, pairs, pcall = error, ipairs, pairs, pcall
+local error, next, pairs, pcall = error, next, pairs, pcall
 local setmetatable, type = setmetatable, type
-local concat, min, random = table.concat, math.min, math.random
+local concat, max, min, random, tointeger = table.concat, math.max, math.min, math.random, math.tointeger
+local monotonic = require("ctz.time").monotonic
 
 local OP <const> = "kubernetes.watch"
 local PAGE <const> = 500 -- objects of a list at once
 local SESSION_S <const> = 300 -- the server ends a watch after so long, or up to twice that
+local LATE_S <const> = 30 -- and not later than so long after that
+local SILENCE_S <const> = 150 -- a server that sends bookmarks does so every minute
 local OBJECT_BYTES <const> = 16 * 1024 * 1024 -- one event; etcd keeps objects of 1.5 MB at most
 local FIRST_DELAY_S <const>, LONGEST_DELAY_S <const> = 0.1, 15
 local GONE <const> = 410
@@ -61,10 +67,18 @@ local function complete(self, object)
   return object
 end
 
--- What is kept of an object: enough to tell later that it is gone.
+-- What is kept of an object: enough to tell later that it is gone. One text each, there may be many.
+local function kept_of(meta)
+  return ("%s %s %s"):format(meta.resourceVersion or "", meta.name, meta.namespace or "")
+end
+
+-- Objects of a server beside the cluster's own may have no uid.
+local function id_of(meta)
+  return meta.uid or ("%s/%s"):format(meta.namespace or "", meta.name)
+end
+
 local function keep(self, object)
-  local meta = object.metadata
-  self.known[meta.uid] = { meta.resourceVersion, meta.name, meta.namespace }
+  self.known[id_of(object.metadata)] = kept_of(object.metadata)
 end
 
 -- --- the list ----------------------------------------------------------------------------------
@@ -76,9 +90,11 @@ end
 
 local function tell_listed(self, object)
   local meta = object.metadata
-  local known = self.known[meta.uid]
-  self.seen[meta.uid] = true
-  if not known or known[1] ~= meta.resourceVersion then
+  local known = self.known[id_of(meta)]
+  if self.seen then
+    self.seen[id_of(meta)] = true
+  end
+  if known ~= kept_of(meta) then
     keep(self, object)
     push(self, { type = known and "modified" or "added", object = complete(self, object) })
   end
@@ -86,45 +102,53 @@ end
 
 -- What is known and was not in the list is gone; of it only the name is known.
 local function tell_gone(self)
-  for uid, known in pairs(self.known) do
-    if not self.seen[uid] then
-      self.known[uid] = nil
+  for id, known in pairs(self.seen and self.known or {}) do
+    if not self.seen[id] then
+      local name, namespace = known:match " (%S+) (%S*)$"
+      namespace = namespace ~= "" and namespace or nil
+      self.known[id] = nil
       push(self, {
         type = "deleted",
         final = false,
-        object = complete(self, { metadata = { name = known[2], namespace = known[3], uid = uid } }),
+        object = complete(self, {
+          metadata = { name = name, namespace = namespace, uid = not id:find("/", 1, true) and id or nil },
+        }),
       })
     end
   end
 end
 
-local function list_page(self)
-  local list = self.client:call("GET", self.path, {
-    op = OP,
-    target = self.target,
-    query = query_of(self, { limit = PAGE, continue = self.continue }),
-  })
-  for _, object in ipairs(list.items) do
-    tell_listed(self, object)
-  end
-  self.continue = list.metadata.continue
-  if self.continue == "" then
-    self.continue = nil
-  end
-  if self.continue then
-    return
-  end
+local function end_list(self, version)
   tell_gone(self)
-  self.seen = {}
-  self.version = list.metadata.resourceVersion
+  self.seen, self.version, self.is_whole = nil, version or "", true
   if not self.synced then
     self.synced = true
     push(self, { type = "sync" })
   end
 end
 
+-- Takes one object of the page, so that no more of it than its text is held.
+local function list_some(self)
+  self.page = self.page or listings.of(self.client:call("GET", self.path, {
+    op = OP,
+    target = self.target,
+    query = query_of(self, { limit = PAGE, continue = self.continue }),
+    items = true,
+  }))
+  local object = self.page:next()
+  if object then
+    tell_listed(self, object)
+    return
+  end
+  local metadata = self.page.head.metadata
+  self.page, self.continue = nil, metadata.continue ~= "" and metadata.continue or nil
+  if not self.continue then
+    end_list(self, metadata.resourceVersion)
+  end
+end
+
 local function begin_list(self)
-  self.version, self.continue, self.seen = nil, nil, {}
+  self.version, self.continue, self.seen = nil, nil, next(self.known) and {} or nil
 end
 
 -- --- the watch ---------------------------------------------------------------------------------
@@ -133,20 +157,23 @@ local function close(self)
   if self.stream then
     self.stream:close()
   end
-  self.stream, self.parts, self.size = nil, {}, 0
+  self.stream, self.page, self.parts, self.size = nil, nil, {}, 0
 end
 
 local function open(self)
+  local seconds = SESSION_S + random(0, SESSION_S)
   local stream = self.client:stream("GET", self.path, {
     op = OP,
     target = self.target,
+    timeout = self.client.timeout,
     query = query_of(self, {
       watch = true,
       allowWatchBookmarks = true,
       resourceVersion = self.version,
-      timeoutSeconds = SESSION_S + random(0, SESSION_S),
+      timeoutSeconds = seconds,
     }),
   })
+  self.ends_at = monotonic() + seconds + LATE_S
   self.stream, self.parts, self.size = stream, {}, 0
   self.chunks = stream:chunks()
 end
@@ -164,28 +191,65 @@ local function failure_of(self, status)
   }
 end
 
-local function take(self, line)
-  local ok, event = pcall(json.decode, line, BIG)
-  if not ok or type(event) ~= "table" or type(event.object) ~= "table" then
-    error(new_error {
-      kind = "protocol", op = OP, target = self.target, retryable = true,
-      message = ("watch %s: the server sent what is no event: %s"):format(self.target, line:sub(1, 80)),
-    }, 0)
-  end
-  local object = event.object
-  if event.type == "ERROR" then
-    error(failure_of(self, object), 0)
-  end
-  self.version = object.metadata.resourceVersion
-  self.delay = nil
-  local name = TYPES[event.type]
+-- What came is not what the server means: said, and listed anew when that may be amiss.
+local function broken(self, text, relist)
+  local err = new_error {
+    kind = "protocol", op = OP, target = self.target, retryable = true,
+    message = ("watch %s: the server sent %s"):format(self.target, text),
+  }
+  err.relist = relist
+  error(err, 0)
+end
+
+-- Versions of one kind count up.
+-- Source: Kubernetes API concepts, "Resource versions"
+local function is_before(left, right)
+  return left:find "^%d+$" and right:find "^%d+$" and tointeger(left) < tointeger(right)
+end
+
+-- Is this what was told already?
+local function is_known(self, name, object)
+  local known = self.known[id_of(object.metadata)]
   if name == "deleted" then
-    self.known[object.metadata.uid] = nil
-  elseif name then
+    return self.is_whole and not known
+  end
+  return known == kept_of(object.metadata)
+end
+
+local function tell(self, name, object)
+  local id = id_of(object.metadata)
+  if is_known(self, name, object) then
+    return
+  elseif name == "deleted" then
+    self.known[id] = nil
+  else
+    name = self.known[id] and "modified" or name
     keep(self, object)
   end
-  if name then
-    push(self, { type = name, object = object })
+  push(self, { type = name, object = object })
+end
+
+local function take(self, line)
+  local ok, event = pcall(json.decode, line, BIG)
+  local object = ok and type(event) == "table" and event.object
+  if type(object) ~= "table" then
+    broken(self, "what is no event: " .. line:sub(1, 80))
+  elseif event.type == "ERROR" then
+    error(failure_of(self, object), 0)
+  end
+  local version = type(object.metadata) == "table" and object.metadata.resourceVersion
+  if type(version) ~= "string" then
+    broken(self, "an object without a version: " .. line:sub(1, 80), true)
+  elseif is_before(version, self.version) then
+    broken(self, ("version %s after %s"):format(version, self.version), true)
+  end
+  if version ~= "" and self.version ~= "" then -- a server without versions is listed again when the watch ends
+    self.version = version
+  end
+  self.delay = nil
+  self.has_bookmarks = self.has_bookmarks or event.type == "BOOKMARK"
+  if TYPES[event.type] then
+    tell(self, TYPES[event.type], object)
   end
 end
 
@@ -217,19 +281,27 @@ local function feed(self, chunk)
   end
 end
 
--- A watch that the server ends goes on at the same version.
+-- A watch that the server ends goes on at the same version, or with a list where there is none.
 local function read(self)
-  local chunk = self.chunks(self.stream)
+  local left = max(0.001, self.ends_at - monotonic())
+  if self.has_bookmarks then
+    left = min(left, self.silence)
+  end
+  local chunk = task.timeout(left, self.chunks, self.stream)
   if chunk then
     feed(self, chunk)
-  else
-    close(self)
+    return
+  end
+  close(self)
+  if self.version == "" then
+    begin_list(self)
+    task.sleep(FIRST_DELAY_S)
   end
 end
 
 local function step(self)
   if not self.version then
-    list_page(self)
+    list_some(self)
   elseif not self.stream then
     open(self)
   else
@@ -256,6 +328,8 @@ local function mend(self, err)
     return
   elseif not passes(err) then
     error(err, 0)
+  elseif err.relist then
+    begin_list(self)
   end
   rest(self, err)
 end
@@ -332,10 +406,11 @@ function watch.watch(client, kind, opts)
     fields = fields_of(opts),
     version = opts.resource_version,
     synced = opts.resource_version ~= nil,
-    known = {}, -- uid -> {resource version, name, namespace}
-    seen = {},
+    known = {}, -- id -> "VERSION NAME NAMESPACE"
+    seen = nil, -- ids of a list that is compared with them
     queue = {}, first = 1, last = 0,
     parts = {}, size = 0,
+    silence = SILENCE_S,
   }, Watch)
   return self, nil, nil, self
 end
