@@ -169,6 +169,54 @@ describe("ctz.registry.copy", function()
     end)
   end)
 
+  describe("of digests of sha512", function()
+    local one, manifest
+
+    before_each(function()
+      layout = layouts.new(folder .. "/in", "sha512")
+      one, manifest = layout:image { ("x"):rep(600000), "small" }
+      layout:tag(one, "1")
+    end)
+
+    local function same_file(name, digest)
+      local path = ("%s/%s/blobs/%s"):format(folder, name, (digest:gsub(":", "/")))
+      assert.equal(layouts.read(layout:path(digest)), layouts.read(path))
+    end
+
+    it("keeps them from layout to layout and through an archive", function()
+      local done = copy(source "1", place("oci", "out:1"), { verify = true })
+      assert.equal(one.digest, done.digest)
+      copy(place("oci", "out:1"), place("oci-archive", "a.tar:1"))
+      assert.equal(one.digest, copy(place("oci-archive", "a.tar:1"), place("oci", "back:1")).digest)
+      for _, name in ipairs { "out", "back" } do
+        same_file(name, one.digest)
+        same_file(name, manifest.config.digest)
+        same_file(name, manifest.layers[1].digest)
+        assert.same({}, blobs_in(name))
+        assert.equal(one.digest, open(place("oci", name .. ":1")):digest())
+      end
+      assert.equal(4, copy(source "1", place("oci", "out:2")).skipped + 1)
+    end)
+
+    it("finds them damaged", function()
+      layouts.write(layout:path(manifest.layers[1].digest), ("y"):rep(600000))
+      assert.equal(manifest.layers[1].digest, failed("digest", source(), place("oci", "out:1")).target)
+      assert.not_matches(manifest.layers[1].digest:sub(8), output(("ls -A %s/out/blobs/sha512"):format(folder)))
+      local err = failed("digest", source(), place("oci", "out:1"), { verify = true })
+      assert.equal(layout:path(manifest.layers[1].digest), err.target)
+    end)
+
+    it("goes on with what is there", function()
+      local layer = manifest.layers[1].digest:sub(8)
+      copy(source "1", place("oci", "out:1"))
+      os.remove(("%s/out/blobs/sha512/%s"):format(folder, layer))
+      layouts.write(("%s/out/blobs/sha512/.ctz-part-%s"):format(folder, layer), ("x"):rep(1000))
+      local done = copy(source "1", place("oci", "out:1"))
+      assert.equal(1, done.resumed)
+      assert.equal(599000, done.bytes)
+    end)
+  end)
+
   describe("of platforms", function()
     it("takes those that are named, with what is attached to them", function()
       local all = several()
@@ -178,6 +226,15 @@ describe("ctz.registry.copy", function()
       assert.equal(2, #image.root.json.manifests)
       assert.equal(all.index.digest, copy(source "1.0", place("oci", "all:1"),
         { platforms = { "linux/arm64", "linux/amd64" } }).digest)
+    end)
+
+    it("takes them out of indexes in an index", function()
+      local amd64, arm64 = layout:image({ "1" }, "amd64"), layout:image({ "2" }, "arm64")
+      layout:tag(layout:index { layout:index { amd64 }, layout:index { arm64 } }, "1.0")
+      copy(source "1.0", place("oci", "out:1"), { platforms = { "linux/arm64" } })
+      assert.same({ { platform = "linux/arm64", digest = arm64.digest } }, open(place("oci", "out:1")):platforms())
+      copy(source "1.0", place("docker-archive", "d.tar:web:1"), { platforms = { "linux/arm64" } })
+      assert.equal("arm64", (open(place("docker-archive", "d.tar")):config()).architecture)
     end)
 
     it("writes one of them into a docker archive", function()
@@ -415,7 +472,7 @@ describe("ctz.registry.copy", function()
         end
       end
       local result = program.run({ "copy", source "1", place("oci", "out:1"), "--json" })
-      assert.equal(0, result.code)
+      assert.equal(0, result.code, result.err)
       assert.equal(image.digest, json.decode(result.out).digest)
       all_whole "out"
     end)
@@ -495,6 +552,21 @@ describe("ctz.registry.copy", function()
       assert.equal(0, result.code)
       assert.matches("would copy blob sha256:%x+ %(3 B%)", result.err)
       assert.matches("would write manifest sha256:%x+ as oci:", result.err)
+      assert.is_nil(ctz.fs.stat(folder .. "/out"))
+      copy(source "1", place("oci-archive", "a.tar:1"))
+      sh(("gzip %s/a.tar"):format(folder))
+      result = program.run { "copy", place("oci-archive", "a.tar.gz:1"), place("oci", "out:1"), "--dry-run" }
+      assert.equal(0, result.code, result.err)
+      assert.matches("would copy blob sha256:%x+ %(3 B%)", result.err)
+      assert.is_nil(ctz.fs.stat(folder .. "/out"))
+    end)
+
+    it("says in a dry run that it cannot show what a folder of files would become", function()
+      sh(("mkdir -p %s/root && echo hi > %s/root/motd"):format(folder, folder))
+      local result = program.run { "copy", place("rootfs", "root"), place("oci", "out:1"), "--dry-run" }
+      assert.equal(1, result.code)
+      assert.matches("cannot be shown in a dry run", result.err)
+      assert.matches("hint: ctz.image.assemble", result.err)
       assert.is_nil(ctz.fs.stat(folder .. "/out"))
     end)
 

@@ -135,7 +135,12 @@ def identity(pid):
 
 def is_alive(who):
     stat = who and stat_of(who[0])
-    return bool(stat) and stat[19] == who[1] and stat[0] != "Z"
+    if not stat or stat[19] != who[1]:
+        return False
+    try:  # the first thread may have ended while others still hold its files and ports
+        return stat[0] != "Z" or len(os.listdir(f"/proc/{who[0]}/task")) > 1
+    except FileNotFoundError:
+        return False
 
 
 def child_of(pid):

@@ -330,6 +330,22 @@ class Server:
         await asyncio.sleep(0.2)
         return False
 
+    async def do_cut(self, request, reader, writer, number, parts):
+        """/cut/BYTES/BEFORE/KIND/AFTER: takes that much of the body, waits BEFORE seconds, answers (KIND: none, half, or
+        a status), waits AFTER seconds and resets the connection."""
+        size, before, kind, after = int(parts[0]), float(parts[1]), parts[2], float(parts[3])
+        if size:
+            await reader.readexactly(size)
+        await asyncio.sleep(before)
+        text = b"HTTP/1.1 201 Cre" if kind == "half" else b""
+        if kind.isdigit():
+            text = answer("not this", f"{kind} Whatever", ["Connection: close"])
+        writer.write(text)
+        await writer.drain()
+        await asyncio.sleep(after)
+        reset(writer)
+        return False
+
     async def do_duplex(self, request, reader, writer, number, parts):
         """Sends its head at once, then each chunk of the body in capitals as it comes, then "bye"."""
         writer.write(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n")

@@ -3,7 +3,8 @@
 what; everything else about it is right.
 
   registry_faults.py FOLDER   FOLDER/ports.lua has its ports once it listens: registry, other (another origin: storage
-                              and uploads), everything (200 to all that is asked); ends with its stdin
+                              and uploads), everything (200 to all that is asked), with FOLDER/tls.pem (key and
+                              certificate) tls; ends with its stdin
 
 GET /log of any port: the requests so far, [{method, path, port, auth, ...}]. GET /reset forgets them and all it keeps.
 """
@@ -14,6 +15,9 @@ import http.server
 import json
 import os
 import re
+import socket
+import ssl
+import struct
 import sys
 import threading
 import time
@@ -69,6 +73,20 @@ class Handler(http.server.BaseHTTPRequestHandler):
         self.close_connection = True
         self.connection.close()
 
+    def reset_in_body(self):
+        """up-reset, up-reset-half (of an answer), up-reset-500: the connection ends in the middle of what is sent in one
+        piece; -late: a moment later."""
+        size, kind = int(self.headers.get("Content-Length") or 0), self.path.split("/")[2]
+        if size < 2:
+            return False
+        self.rfile.read(size // 2)
+        text = {"half": b"HTTP/1.1 201 Cre", "500": b"HTTP/1.1 500 Oops\r\nContent-Length: 0\r\n\r\n"}
+        self.wfile.write(text.get(kind.split("-")[2] if kind.count("-") > 1 else "", b""))
+        time.sleep(0.1 if kind.endswith("-late") else 0)
+        self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        self.hang_up()
+        return True
+
     def times(self, what):
         """How often that happened before in this repository."""
         key = (self.repo, what)
@@ -80,6 +98,12 @@ class Handler(http.server.BaseHTTPRequestHandler):
     def handle_one(self):
         self.url = urllib.parse.urlsplit(self.path)
         self.query = dict(urllib.parse.parse_qsl(self.url.query))
+        is_upload = self.command == "PUT" and "/blobs/uploads/" in self.path
+        if is_upload and self.path.startswith("/v2/up-reset") and self.reset_in_body():
+            return None
+        if is_upload and self.path.startswith("/v2/up-stall") and int(self.headers.get("Content-Length") or 0) > 2:
+            self.rfile.read(int(self.headers["Content-Length"]) // 2)
+            time.sleep(600)
         self.body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
         if self.headers.get("Transfer-Encoding") == "chunked":
             self.body = b"".join(iter(self.chunk, b""))
@@ -217,6 +241,10 @@ class Handler(http.server.BaseHTTPRequestHandler):
             return self.fail(403, "DENIED", "see https://storage.test/x?X-Amz-Signature=topsecret for more")
         elif kind == "html":
             return self.answer(502, b"<html>bad gateway</html>", [("Content-Type", "text/html")])
+        elif kind == "moving":  # the tag, after it was looked at once
+            other = MANIFEST + b"\n"
+            is_other = reference == digest_of(other) if ":" in reference else self.times("tag") > 0
+            body = other if is_other else MANIFEST
         elif kind == "loop":
             return self.answer(307, b"", [("Location", self.path)])
         said = digest_of(b"another one") if kind == "wrongdigest" else digest_of(body)
@@ -271,6 +299,12 @@ class Handler(http.server.BaseHTTPRequestHandler):
             return self.answer(307, b"", [("Location", f"http://127.0.0.1:{ports['other']}/storage/token-wanted")])
         if kind == "redirect":
             return self.answer(307, b"", [("Location", f"http://127.0.0.1:{ports['other']}/storage/x?X-Signature=topsecret")])
+        if kind.startswith("tenth-") and self.times("tenth") == 0:
+            self.send_response_only(200)
+            self.send_header("Content-Length", str(len(content)))
+            self.end_headers()
+            self.wfile.write(content[:len(content) * int(kind[6:]) // 10])
+            return self.hang_up()
         if kind == "wrong":
             return self.answer(200, content[:-1] + b"!")
         if kind in ("long", "short"):
@@ -318,7 +352,9 @@ class Handler(http.server.BaseHTTPRequestHandler):
         if "mount" in self.query:
             if kind == "up-mount-400":
                 return self.fail(400, "UNSUPPORTED")
-            if kind == "up-mount":
+            if kind == "up-mount-any" and "from" in self.query:
+                return self.fail(400, "UNSUPPORTED", "I look for it myself")
+            if kind in ("up-mount", "up-mount-any"):
                 blobs[(self.repo, self.query["mount"])] = BLOB
                 return self.answer(201, b"", [("Location", f"/v2/{self.repo}/blobs/{self.query['mount']}")])
         session = f"s{len(log)}"
@@ -411,6 +447,8 @@ class Handler(http.server.BaseHTTPRequestHandler):
             return self.fail(404, "NOT_FOUND")
         entries = [{"mediaType": OCI, "digest": digest_of(name.encode()), "size": 1, "artifactType": name}
                    for name in ("sbom", "signature", "sbom2")]
+        if kind.startswith(("whole", "moving", "busy", "up", "auth")):
+            entries = []
         wanted, headers = self.query.get("artifactType"), []
         if kind == "ref-filter" and wanted:
             entries = [entry for entry in entries if entry["artifactType"] == wanted]
@@ -431,6 +469,11 @@ class Server(http.server.ThreadingHTTPServer):
 
 
 servers = {name: Server(("127.0.0.1", 0), Handler) for name in ("registry", "other", "everything")}
+if os.path.exists(f"{FOLDER}/tls.pem"):
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(f"{FOLDER}/tls.pem")
+    servers["tls"] = Server(("127.0.0.1", 0), Handler)
+    servers["tls"].socket = context.wrap_socket(servers["tls"].socket, server_side=True)
 for name, server in servers.items():
     ports[name] = server.server_address[1]
     threading.Thread(target=server.serve_forever, daemon=True).start()

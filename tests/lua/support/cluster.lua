@@ -16,6 +16,7 @@ local cluster = {
   other_image = "ctz-test/busybox:2", -- the same with another label
   node = os.getenv "CTZ_TEST_KUBERNETES_NODE",
   program = "tests/testbed/cluster",
+  is_simulated = os.getenv "CTZ_TEST_KUBERNETES" == "simulate", -- the cluster in memory; it has the same images
 }
 
 --- Path of the kubeconfig of "admin", "reader" (a token, may look), "certificate" (may edit) or "wrong" (401).
@@ -44,20 +45,31 @@ end
 
 --- The decoded answer of `kubectl get WORDS -o json`.
 function cluster.get(...)
+  if cluster.is_simulated then
+    return require("tests.lua.support.simulated_cluster").get(...)
+  end
   return ctz.json.decode(cluster.kubectl({ "get", "-o", "json", ... }).stdout)
 end
 
-local made = 0
---- A name that no other spec that runs at this time uses.
+--- A name that no other spec that runs at this time uses. Two files of one process have this module each.
 function cluster.name(word)
-  made = made + 1
-  return ("%s-%d-%d"):format(word or "test", programs.self(), made)
+  return ("%s-%d-%08x"):format(word or "test", programs.self(), math.random(0, 0xffffffff))
 end
 
 --- A new namespace: {name=, delete=function}. delete returns at once, the cluster goes on with it.
 function cluster.namespace()
   local space = { name = cluster.name "spec" }
+  if cluster.is_simulated then
+    local client = ctz.k8s.connect()
+    client:create { apiVersion = "v1", kind = "Namespace", metadata = { name = space.name } }
+    function space.delete()
+      client:delete("namespace", space.name)
+    end
+    return space
+  end
   cluster.kubectl { "create", "namespace", space.name }
+  -- Pods need it; after a restart of the API server its controller comes a little later.
+  cluster.kubectl { "wait", "--for=create", "serviceaccount/default", "-n", space.name, "--timeout=90s" }
   function space.delete()
     cluster.kubectl { "delete", "namespace", space.name, "--wait=false" }
   end
@@ -108,6 +120,10 @@ end
 --- Its network is another one: what shall reach it is run by own:run{}.
 function cluster.own()
   return setmetatable({ folder = testbed("start"):match "^(.-)\n" }, Own)
+end
+
+if cluster.is_simulated then
+  require("tests.lua.support.simulated_cluster").begin(cluster)
 end
 
 return cluster

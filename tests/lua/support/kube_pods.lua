@@ -1,6 +1,7 @@
 -- kube_pods.lua: pods of a real cluster for a spec, in a namespace of its own.
 -- SPDX-License-Identifier: MIT
 local ctz = require "ctz"
+require "tests.lua.support.cluster" -- which may be the one in memory
 
 local pods = {}
 
@@ -11,6 +12,9 @@ function pods.client()
   local name = ("ctz-%08x%08x"):format(math.random(0, 0xffffffff), math.random(0, 0xffffffff))
   local k = ctz.kubernetes.connect { namespace = name }
   k:create { apiVersion = "v1", kind = "Namespace", metadata = { name = name } }
+  k:wait("serviceaccount/default", { -- pods need it; after API servers that were killed it comes a minute late
+    condition = "jsonpath={.metadata.name}=default", namespace = name, timeout = 120,
+  })
   return k
 end
 

@@ -35,19 +35,20 @@ end
 local Layout = {}
 Layout.__index = Layout
 
-function layouts.new(folder)
-  layouts.sh(("mkdir -p %s/blobs/sha256"):format(folder))
+-- algorithm: of all digests, default sha256.
+function layouts.new(folder, algorithm)
+  layouts.sh(("mkdir -p %s/blobs/%s"):format(folder, algorithm or "sha256"))
   layouts.write(folder .. "/oci-layout", '{"imageLayoutVersion":"1.0.0"}')
-  return setmetatable({ folder = folder, entries = json.array {} }, Layout)
+  return setmetatable({ folder = folder, algorithm = algorithm or "sha256", entries = json.array {} }, Layout)
 end
 
 function Layout:path(digest)
-  return ("%s/blobs/sha256/%s"):format(self.folder, digest:sub(8))
+  return ("%s/blobs/%s"):format(self.folder, (digest:gsub(":", "/")))
 end
 
 -- Writes a blob; returns its descriptor.
 function Layout:blob(bytes, media_type)
-  local digest = "sha256:" .. hash.sha256(bytes)
+  local digest = self.algorithm .. ":" .. hash[self.algorithm](bytes)
   layouts.write(self:path(digest), bytes)
   return { mediaType = media_type, digest = digest, size = #bytes }
 end

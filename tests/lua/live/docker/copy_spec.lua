@@ -2,6 +2,7 @@
 -- SPDX-License-Identifier: MIT
 local ctz = require "ctz"
 local program = require "tests.lua.support.program"
+local registry = require "tests.lua.support.registry"
 
 local copy, open = ctz.registry.copy, ctz.image.open
 
@@ -55,6 +56,31 @@ describe("ctz.registry.copy with an engine #live", function()
     assert.equal("hi", image:read "/motd")
     image:mutate { labels = { made = "here" }, to = "docker:" .. name }
     assert.equal("here", ctz.docker.images.get(name).labels.made)
+  end)
+
+  it("is a source and a target of ctz.registry.manage, which tells what went and how it ended", function()
+    if not registry.is_there then
+      pending "docker-registry is not installed"
+    end
+    local there <close> = registry.start()
+    copy(made.name, "docker:" .. name)
+    local manage = ctz.registry.manage
+    local pushed = manage { operation = "push", image = "team/app:1", registry = there.host, from = "docker:" .. name }
+    assert.is_true(pushed.success)
+    assert.is_true(pushed.size_mb > 0)
+    local at = ("%s/team/app:1"):format(there.host)
+    assert.equal(pushed.image_digest, open(at):digest())
+    assert.same((open(made.name):config()).rootfs, (open(at):config()).rootfs)
+    ctz.docker.images.remove(name, { force = true })
+    local pulled = manage { operation = "pull", image = "team/app:1", registry = there.host, to = "docker:" .. name }
+    assert.equal(pushed.image_digest, pulled.image_digest)
+    assert.equal("copy", ctz.docker.images.get(name).labels.test)
+    local missing = manage {
+      operation = "push", image = "team/app:2", registry = there.host, from = "docker:ctz-none:1", check = false,
+    }
+    assert.is_false(missing.success)
+    assert.matches("ctz%-none", missing.error_message)
+    assert.same({ "1" }, manage({ operation = "list", image = "team/app", registry = there.host }).tags)
   end)
 
   it("is where quickstart copies its image to, beside the one that the engine builds", function()

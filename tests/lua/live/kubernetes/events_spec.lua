@@ -1,6 +1,5 @@
--- events_spec.lua: what a real cluster tells of its objects, and that it has no metrics server.
+-- events_spec.lua: what a real cluster tells of its objects.
 -- SPDX-License-Identifier: MIT
-local ctz = require "ctz"
 local pods = require "tests.lua.support.kube_pods"
 
 describe("kubernetes events #live", function()
@@ -35,13 +34,5 @@ describe("kubernetes events #live", function()
       assert.equal("Warning", event.type)
     end
     assert.is_true(#k:events(nil, { all_namespaces = true }) >= #k:events())
-  end)
-
-  it("says that metrics are not there, and how they come", function()
-    for _, call in ipairs { "metrics", "top" } do
-      local _, err = ctz.try(k[call], k, call == "metrics" and "web" or nil)
-      assert.equal("unsupported", err.kind)
-      assert.matches("metrics%-server", err.hint)
-    end
   end)
 end)

@@ -84,7 +84,7 @@ describe("kubernetes exec #live", function()
     assert.is_true(failure(k.exec, k, "web", { "true" }, { container = "none" }).kind ~= nil)
   end)
 
-  it("streams more than memory holds, and stops when its reader does", function()
+  it("streams more than memory holds, and stops when its reader does #real", function()
     local zeros = { "sh", "-c", "dd if=/dev/zero bs=1M count=64 2>/dev/null" }
     local program <close> = k:exec("web", zeros, { stream = true })
     local size = 0

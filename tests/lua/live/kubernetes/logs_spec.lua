@@ -91,6 +91,47 @@ describe("kubernetes logs #live", function()
     assert.equal(1, new)
   end)
 
+  it("gives what a container wrote before it was started again #real", function()
+    -- It ends once; the number of its life is kept in a volume, which lives as long as the pod.
+    local script = "if [ -e /keep/life ]; then echo second life; exec sleep 1000; fi; "
+      .. "touch /keep/life; echo first life; sleep 0.1; echo its last words >&2; exit 3"
+    local spec = pods.spec {
+      main = {
+        command = { "sh", "-c", script },
+        volumeMounts = { { name = "keep", mountPath = "/keep" } },
+      },
+      steady = { command = { "sh", "-c", "echo the only life; exec sleep 1000" } },
+    }
+    spec.volumes = { { name = "keep", emptyDir = ctz.json.object {} } }
+    k:create { apiVersion = "v1", kind = "Pod", metadata = { name = "again", labels = { app = "again" } }, spec = spec }
+    pods.run(k, "never", { main = { command = { "sleep", "1000" } } })
+    ctz.timeout(60, function()
+      repeat
+        ctz.sleep(0.1)
+        local now = k:get("pod", "again").status.containerStatuses
+      until now and now[1].name == "main" and now[1].restartCount == 1 and now[1].state.running
+    end)
+    assert.same({ "first life", "its last words" }, texts("again", { previous = true }))
+    assert.same({ "its last words" }, texts("again", { previous = true, tail = 1 }))
+    assert.same({ "second life" }, texts "again")
+
+    local _, err = ctz.try(k.logs, k, "again", { container = "steady", previous = true })
+    assert.equal("usage", err.kind)
+    assert.equal('previous terminated container "steady" in pod "again" not found', err.message)
+    assert.equal("it was not started again: without previous=true these are its lines", err.hint)
+    _, err = ctz.try(k.logs, k, "never", { previous = true })
+    assert.equal("usage", err.kind)
+
+    -- Of several those that have it, as one asks after a crash of some.
+    assert.same({ "first life", "its last words" },
+      texts({ selector = "app in (again,never)" }, { previous = true, all_containers = true }))
+    _, err = ctz.try(k.logs, k, { selector = "app=never" }, { previous = true })
+    assert.equal("usage", err.kind)
+    assert.matches("^no container of pods of app=never in namespace %S+ has been started again$", err.message)
+    _, err = ctz.try(k.logs, k, "again", { previous = true, follow = true })
+    assert.equal("usage", err.kind)
+  end)
+
   it("tells what is not there", function()
     for _, target in ipairs { "none", "deployment/none" } do
       local _, err = ctz.try(k.logs, k, target)

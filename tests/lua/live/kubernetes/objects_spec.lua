@@ -1,11 +1,11 @@
 -- objects_spec.lua: objects of a real cluster: get, list, each, create, replace, patch, scale, delete.
 -- SPDX-License-Identifier: MIT
 local ctz = require "ctz"
-
-local FOLDER <const> = assert(os.getenv "CTZ_TEST_KUBERNETES_FOLDER", "run this by tests/testbed/cluster exec DIR --")
+local cluster = require "tests.lua.support.cluster"
+local program = require "tests.lua.support.program"
 
 local function user(name)
-  return ctz.k8s.connect { kubeconfig = ("%s/kubeconfigs/%s"):format(FOLDER, name) }
+  return ctz.k8s.connect { kubeconfig = cluster.kubeconfig(name) }
 end
 
 local function failure(fn, ...)
@@ -127,6 +127,9 @@ describe("objects of a cluster", function()
     assert.equal(4, #client:list("cm", { labels = "page=yes,odd in (true)" }).items)
     assert.equal(1, #client:list("cm", { fields = { ["metadata.name"] = "page-2" } }).items)
     assert.equal(2, #client:list("cm", { labels = { page = "yes" }, limit = 2 }).items)
+    local some = client:list("cm", { labels = { page = "yes" }, limit = 5, page = 3 })
+    assert.equal(5, #some.items)
+    assert.is_string(some.metadata.continue)
     local names = {}
     for object in client:each("cm", { labels = { page = "yes" }, page = 2 }) do
       names[#names + 1] = object.metadata.name
@@ -136,6 +139,60 @@ describe("objects of a cluster", function()
     assert.equal(7, client:delete_all("cm", { labels = { page = "yes" } }))
     assert.equal(0, #client:list("cm", { labels = { page = "yes" } }).items)
     assert.equal("usage", failure(client.delete_all, client, "cm").kind)
+  end)
+
+  -- Each way in a process of its own. Returns objects, bytes of their data, and in KB the most that Lua and that the
+  -- whole process had.
+  local function peaks(way, labels)
+    local recipe = program.recipe(([[
+      local ctz = require "ctz"
+      local k = ctz.k8s.connect { kubeconfig = %q, namespace = %q }
+      k:get("cm", "many-1")
+      local count, bytes, peak, held = 0, 0, 0, {}
+      local function look(object)
+        count, bytes = count + 1, bytes + #object.data.text
+        held[1] = object
+        peak = math.max(peak, collectgarbage "count")
+      end
+      local opts = { labels = %q }
+      if %q == "each" then
+        for object in k:each("cm", opts) do look(object) end
+      else
+        for _, object in ipairs(k:list("cm", opts).items) do look(object) end
+      end
+      print(count, bytes, math.floor(peak), io.open("/proc/self/status"):read("a"):match "VmHWM:%%s*(%%d+)")
+    ]]):format(cluster.kubeconfig "admin", namespace, labels, way))
+    assert.equal("", recipe.err)
+    local numbers = {}
+    for number in recipe.out:gmatch "%d+" do
+      numbers[#numbers + 1] = tonumber(number)
+    end
+    return table.unpack(numbers)
+  end
+
+  it("are gone through by each in the memory of one page, however many there are #real", function()
+    local text = ("x"):rep(4000)
+    local numbers = {}
+    for i = 1, 3000 do
+      numbers[i] = i
+    end
+    local fast = ctz.k8s.connect { kubeconfig = cluster.kubeconfig "admin", namespace = namespace, rps = 0 }
+    ctz.map(numbers, function(i)
+      fast:create(configmap("many-" .. i, { text = text }, { many = "yes", first = i <= 600 and "yes" or "no" }))
+    end, { jobs = 16 })
+    local few, _, few_lua, few_whole = peaks("each", "first=yes")
+    local count, bytes, lua, whole = peaks("each", "many=yes")
+    local listed, listed_bytes, listed_lua, listed_whole = peaks("list", "many=yes")
+    assert.same({ 600, 3000, 12000000 }, { few, count, bytes })
+    assert.same({ 3000, 12000000 }, { listed, listed_bytes })
+    local told = ("KB of Lua and of the process: 600 %d %d, 3000 %d %d, list %d %d"):format(
+      few_lua, few_whole, lua, whole, listed_lua, listed_whole)
+    assert.is_true(lua < few_lua * 2 and lua < 9000, told) -- a page is 2.3 MB of text
+    assert.is_true(listed_lua > 12000, told)
+    if not program.read("/proc/self/maps"):find("libasan", 1, true) then
+      assert.is_true(whole < few_whole + 9000 and whole < listed_whole - 6000, told)
+    end
+    assert.equal(3000, fast:delete_all("cm", { labels = { many = "yes" } }))
   end)
 
   it("are patched in four ways", function()
@@ -197,7 +254,7 @@ describe("objects of a cluster", function()
     assert.is_false(client:delete("cm/kept", { absent_ok = true }))
   end)
 
-  it("are shown to whom RBAC allows them", function()
+  it("are shown to whom RBAC allows them #real", function()
     local reader = user "reader"
     assert.is_table(reader:list("cm", { namespace = namespace }))
     local err = failure(reader.list, reader, "secrets", { namespace = namespace })
@@ -225,7 +282,7 @@ describe("objects of a cluster", function()
     client:delete("ns", name, { absent_ok = true })
   end)
 
-  it("are only asked for under --dry-run", function()
+  it("are only asked for under --dry-run #real", function()
     local folder <close> = ctz.fs.tempdir()
     ctz.fs.write(folder.path .. "/r.lua", ([[
       local ctz = require "ctz"
@@ -235,8 +292,7 @@ describe("objects of a cluster", function()
       local _, err = ctz.try(k.create, k, {apiVersion = "v1", kind = "ConfigMap", metadata = {name = "d"}, dat = {}})
       assert(err.status == 400)
     ]]):format(namespace))
-    local program = require("ctz.core.host").program
-    local result = ctz.process.run { program, "run", "--dry-run", folder.path .. "/r.lua" }
+    local result = ctz.process.run { program.path, "run", "--dry-run", folder.path .. "/r.lua" }
     assert.matches("would create configmap dry", result.stdout .. result.stderr)
     assert.equal("not_found", failure(client.get, client, "cm/dry").kind)
   end)

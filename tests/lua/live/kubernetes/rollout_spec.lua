@@ -118,6 +118,20 @@ describe("a rollout #live", function()
     assert.matches("exceeded quota", err.message)
   end)
 
+  it("ends when its own deadline is over, and a container is never ready", function()
+    local made = ctz.k8s.deployment {
+      name = "never", image = cluster.image, command = { "sleep", "1000" }, replicas = 1,
+      probes = { readiness = { command = { "false" }, period = 1 } },
+    }
+    made.spec.progressDeadlineSeconds = 3
+    local _, err = ctz.try(function()
+      k:rollout(k:create(made)):status { timeout = 120 }
+    end)
+    assert.equal("conflict", err.kind, tostring(err))
+    assert.matches("deployment never does not get ready: .*ProgressDeadlineExceeded", err.message)
+    assert.matches("event: pod/never%-.*Unhealthy", err.message)
+  end)
+
   it("is no matter of a service", function()
     local _, err = ctz.try(k.rollout, k, "service/web", { namespace = space.name })
     assert.equal("usage", err.kind)

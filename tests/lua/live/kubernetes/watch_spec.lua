@@ -108,7 +108,7 @@ describe("a watch #live", function()
     assert.same({ "deleted three" }, names(take(watch, 1)))
   end)
 
-  it("raises what does not pass: a kind that is not there, a user who may not", function()
+  it("raises what does not pass: a kind that is not there, a user who may not #real", function()
     local _, err = ctz.try(k.watch, k, "nothings")
     assert.equal("not_found", err.kind)
     local reader = ctz.kubernetes.connect { kubeconfig = cluster.kubeconfig "reader" }
